@@ -1,0 +1,1 @@
+"""The command line that a rule runs, one file a stage."""

@@ -1,0 +1,1 @@
+"""Signed distance to the boundary, the thin-ice partition, statistics."""

@@ -1,0 +1,1 @@
+"""Networks: one file an architecture, normalisation inside the model, the model artifact."""

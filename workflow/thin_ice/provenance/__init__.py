@@ -1,0 +1,1 @@
+"""Fingerprints of code and records of jobs."""

@@ -1,0 +1,1 @@
+"""Masks, how a weight carries one, budgets per layer, accounting."""

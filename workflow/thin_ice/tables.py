@@ -1,0 +1,60 @@
+"""The tables of things a study can name: one line each, pointing at the class that implements it.
+
+Adding a dataset, an architecture, an objective or a method is one file and one line here.
+An entry is ``"module:Class"``; the class is a frozen dataclass whose fields are the options that
+a study may set. The entries are text, so that a study can be checked without importing torch
+and a job's code fingerprint holds the module it uses and not its neighbours.
+"""
+
+import importlib
+from typing import Any
+
+DATASETS = {
+    "digits": "thin_ice.data.digits:Digits",
+    "cifar10": "thin_ice.data.cifar10:Cifar10",
+}
+
+ARCHITECTURES = {
+    "digits_cnn": "thin_ice.models.digits_cnn:DigitsCnn",
+    "cnn_small": "thin_ice.models.cnn_small:CnnSmall",
+    "cnn_large": "thin_ice.models.cnn_large:CnnLarge",
+    "resnet18": "thin_ice.models.resnet18:ResNet18",
+    "vgg16_bn": "thin_ice.models.vgg16_bn:Vgg16Bn",
+    "wrn": "thin_ice.models.wrn:Wrn",
+}
+
+OBJECTIVES = {
+    "natural": "thin_ice.objectives.natural:Natural",
+    "pgd_at": "thin_ice.objectives.pgd_at:PgdAt",
+    "trades": "thin_ice.objectives.trades:Trades",
+    "mart": "thin_ice.objectives.mart:Mart",
+}
+
+METHODS = {
+    "lwm": "thin_ice.pruning.lwm:Lwm",
+    "hydra": "thin_ice.pruning.hydra:Hydra",
+    "radmm": "thin_ice.pruning.radmm:Radmm",
+}
+
+TABLES = {
+    "datasets": DATASETS,
+    "architectures": ARCHITECTURES,
+    "objectives": OBJECTIVES,
+    "methods": METHODS,
+}
+
+
+def load(table: str, name: str) -> Any:
+    """Import the class behind an entry of a table.
+
+    Raises:
+        KeyError: the table or the name is not there.
+    """
+    module, _, attribute = TABLES[table][name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def build(table: str, entry: dict) -> Any:
+    """Make the object that a resolved study entry ``{"kind": name, option: value, ...}`` names."""
+    options = {key: value for key, value in entry.items() if key != "kind"}
+    return load(table, entry["kind"])(**options)

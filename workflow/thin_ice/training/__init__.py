@@ -1,0 +1,1 @@
+"""The one training loop, its plan, schedules, checkpoints and progress."""
