@@ -1,1 +1,1 @@
-"""Threat models, training adversaries, the AutoAttack adapter, published protocols, minimum-norm attacks."""
+"""Threat models, adversaries, AutoAttack, published protocols, minimum-norm attacks."""

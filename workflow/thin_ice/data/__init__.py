@@ -1,1 +1,1 @@
-"""Datasets: one file a dataset, the partition into train, validation and test, the dataset artifact."""
+"""Datasets: one file a dataset, the partition into three parts, the dataset artifact."""

@@ -1,0 +1,13 @@
+"""The study as resolved: every default filled in, beside the results it explains."""
+
+
+rule study:
+    output:
+        study=f"{STUDY_FOLDER}/study/study.yaml",
+        record=f"{STUDY_FOLDER}/study/provenance.json",
+    log:
+        f"{STUDY_FOLDER}/logs/study.log",
+    params:
+        job=STUDY.study_job(),
+    shell:
+        "python -m thin_ice study --job {params.job:q} --record {output.record:q} --log {log:q}"

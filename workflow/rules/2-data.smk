@@ -1,0 +1,26 @@
+"""Each dataset once: read, split into train, validation and test, saved for every later stage."""
+
+
+rule dataset:
+    output:
+        dataset=f"{STUDY_FOLDER}/data/{{dataset}}/dataset.safetensors",
+        record=f"{STUDY_FOLDER}/data/{{dataset}}/provenance.json",
+    log:
+        f"{STUDY_FOLDER}/logs/dataset-{{dataset}}.log",
+    resources:
+        mem_mb=STUDY.resources["mem_mb"],
+        runtime=30,
+    params:
+        job=lambda wildcards: STUDY.dataset_job(wildcards.dataset),
+    shell:
+        "python -m thin_ice dataset --job {params.job:q} --record {output.record:q} --log {log:q}"
+
+
+def dataset_of(wildcards):
+    """The dataset artifact that a run is trained and tested on."""
+    return f"{STUDY_FOLDER}/data/{wildcards.run.split('-')[0]}/dataset.safetensors"
+
+
+def network_of(wildcards, variant=None):
+    """The network that a job's wildcards name."""
+    return Network(wildcards.run, int(wildcards.seed), variant or wildcards.variant)

@@ -1,0 +1,22 @@
+"""Dense networks, trained robustly from initialisation: one a run and seed."""
+
+
+rule dense:
+    input:
+        dataset=dataset_of,
+    output:
+        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/model.safetensors",
+        history=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/history.csv",
+        record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/provenance.json",
+    log:
+        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense.log",
+    threads: STUDY.resources["threads"]
+    resources:
+        gpu=1,
+        mem_mb=STUDY.resources["mem_mb"],
+        runtime=STUDY.resources["train_minutes"],
+    params:
+        job=lambda wildcards: STUDY.dense_job(network_of(wildcards, "dense")),
+    shell:
+        "python -m thin_ice dense --job {params.job:q} --dataset {input.dataset:q}"
+        " --record {output.record:q} --log {log:q} --threads {threads}"

@@ -1,0 +1,23 @@
+"""Pruning: one method to one sparsity, from the dense network of the same run and seed."""
+
+
+rule prune:
+    input:
+        dataset=dataset_of,
+        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/model.safetensors",
+    output:
+        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/pruned/model.safetensors",
+        history=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/pruned/history.csv",
+        record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/pruned/provenance.json",
+    log:
+        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-prune.log",
+    threads: STUDY.resources["threads"]
+    resources:
+        gpu=1,
+        mem_mb=STUDY.resources["mem_mb"],
+        runtime=STUDY.resources["train_minutes"],
+    params:
+        job=lambda wildcards: STUDY.prune_job(network_of(wildcards, wildcards.pruned)),
+    shell:
+        "python -m thin_ice prune --job {params.job:q} --dataset {input.dataset:q}"
+        " --model {input.model:q} --record {output.record:q} --log {log:q} --threads {threads}"

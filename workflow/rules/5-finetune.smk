@@ -1,0 +1,23 @@
+"""Fine-tuning under fixed masks, with the objective that trained the dense network."""
+
+
+rule finetune:
+    input:
+        dataset=dataset_of,
+        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/pruned/model.safetensors",
+    output:
+        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/model.safetensors",
+        history=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/history.csv",
+        record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/provenance.json",
+    log:
+        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-finetune.log",
+    threads: STUDY.resources["threads"]
+    resources:
+        gpu=1,
+        mem_mb=STUDY.resources["mem_mb"],
+        runtime=STUDY.resources["train_minutes"],
+    params:
+        job=lambda wildcards: STUDY.finetune_job(network_of(wildcards, wildcards.pruned)),
+    shell:
+        "python -m thin_ice finetune --job {params.job:q} --dataset {input.dataset:q}"
+        " --model {input.model:q} --record {output.record:q} --log {log:q} --threads {threads}"

@@ -1,0 +1,53 @@
+"""Every network attacked: AutoAttack shard by shard, then claimed protocols and the join."""
+
+
+rule autoattack:
+    input:
+        dataset=dataset_of,
+        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/model.safetensors",
+    output:
+        outcomes=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/autoattack/shard{{shard}}/outcomes.parquet",
+        record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/autoattack/shard{{shard}}/provenance.json",
+    log:
+        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-autoattack{{shard}}.log",
+    threads: STUDY.resources["threads"]
+    resources:
+        gpu=1,
+        mem_mb=STUDY.resources["mem_mb"],
+        runtime=STUDY.resources["attack_minutes"],
+    params:
+        job=lambda wildcards: STUDY.autoattack_job(network_of(wildcards), int(wildcards.shard)),
+    shell:
+        "python -m thin_ice autoattack --job {params.job:q} --dataset {input.dataset:q}"
+        " --model {input.model:q} --record {output.record:q} --log {log:q} --threads {threads}"
+
+
+def shards_of(wildcards):
+    """The AutoAttack shards that together cover the network's test split."""
+    folder = f"{STUDY_FOLDER}/{network_of(wildcards).folder}/autoattack"
+    dataset = network_of(wildcards).parts[0]
+    return [f"{folder}/shard{shard}/outcomes.parquet" for shard in STUDY.shards(dataset)]
+
+
+rule evaluate:
+    input:
+        dataset=dataset_of,
+        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/model.safetensors",
+        shards=shards_of,
+    output:
+        samples=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/evaluation/samples.parquet",
+        metrics=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/evaluation/metrics.json",
+        record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/evaluation/provenance.json",
+    log:
+        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-evaluate.log",
+    threads: STUDY.resources["threads"]
+    resources:
+        gpu=1,
+        mem_mb=STUDY.resources["mem_mb"],
+        runtime=STUDY.resources["attack_minutes"],
+    params:
+        job=lambda wildcards: STUDY.evaluate_job(network_of(wildcards)),
+    shell:
+        "python -m thin_ice evaluate --job {params.job:q} --dataset {input.dataset:q}"
+        " --model {input.model:q} --shards {input.shards:q}"
+        " --record {output.record:q} --log {log:q} --threads {threads}"

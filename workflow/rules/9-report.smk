@@ -1,0 +1,27 @@
+"""Figures from the finished tables, and one HTML page that needs nothing else."""
+
+FIGURES = ("accuracy", "overestimate", "distances", "loss_by_distance", "auroc")
+
+
+rule report:
+    input:
+        accuracy=f"{STUDY_FOLDER}/analysis/accuracy.csv",
+        thin_ice=f"{STUDY_FOLDER}/analysis/thin_ice.csv",
+        samples=f"{STUDY_FOLDER}/analysis/samples.parquet",
+    output:
+        report=f"{STUDY_FOLDER}/report/report.html",
+        png=expand(f"{STUDY_FOLDER}/report/{{figure}}.png", figure=FIGURES),
+        svg=expand(f"{STUDY_FOLDER}/report/{{figure}}.svg", figure=FIGURES),
+        record=f"{STUDY_FOLDER}/report/provenance.json",
+    log:
+        f"{STUDY_FOLDER}/logs/report.log",
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=STUDY.report_job(),
+    shell:
+        "python -m thin_ice report --job {params.job:q} --accuracy {input.accuracy:q}"
+        " --thin_ice {input.thin_ice:q} --samples {input.samples:q}"
+        " --record {output.record:q} --log {log:q}"

@@ -1,0 +1,7 @@
+"""``python -m thin_ice STAGE ...``: run one stage of a study."""
+
+import sys
+
+from thin_ice.commands.runner import main
+
+sys.exit(main())

@@ -1,0 +1,59 @@
+"""One network, each sample: the clean prediction and what the published protocols did to it."""
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from thin_ice.attacks.claimed import run_protocol
+from thin_ice.attacks.fmn import margin
+from thin_ice.attacks.modes import under_attack
+from thin_ice.attacks.protocols import Protocol
+from thin_ice.attacks.threat import ThreatModel
+from thin_ice.data.split import Split
+from thin_ice.randomness import generator
+
+BATCH = 500
+
+
+def clean_table(model: nn.Module, split: Split) -> pd.DataFrame:
+    """sample_id, label, prediction, correct and the logit margin of the label (> 0 if right)."""
+    logits = _logits(model, split)
+    prediction = logits.argmax(1)
+    return pd.DataFrame(
+        {
+            "sample_id": split.ids.cpu(),
+            "label": split.labels.cpu(),
+            "prediction": prediction.cpu(),
+            "correct": (prediction == split.labels).cpu(),
+            "logit_margin": margin(logits, split.labels).cpu(),
+        }
+    )
+
+
+def protocol_table(
+    model: nn.Module,
+    split: Split,
+    threat: ThreatModel,
+    protocols: dict[str, Protocol],
+    seed: int,
+) -> pd.DataFrame:
+    """Per protocol two columns: right at the last iterate, which is what its authors count whatever
+    the clean prediction was, and right at every iterate.
+    """
+    columns: dict[str, Tensor] = {}
+    for name, published in protocols.items():
+        protocol = published.scaled(threat.eps)
+        stream = generator(split.images.device, seed, "claimed", name)
+        outcomes = [
+            run_protocol(model, images, labels, threat, protocol, stream)
+            for images, labels in split.batches(BATCH)
+        ]
+        columns[f"claimed_{name}"] = torch.cat([o.robust_last for o in outcomes]).cpu()
+        columns[f"claimed_{name}_any_iterate"] = torch.cat([o.robust_any for o in outcomes]).cpu()
+    return pd.DataFrame(columns)
+
+
+@torch.no_grad()
+def _logits(model: nn.Module, split: Split) -> Tensor:
+    with under_attack(model):
+        return torch.cat([model(images) for images, _ in split.batches(BATCH)])

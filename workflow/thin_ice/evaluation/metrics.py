@@ -1,0 +1,65 @@
+"""Join what is known of one network into its per-sample table, and count. Needs no torch."""
+
+from pathlib import Path
+
+import pandas as pd
+from scipy.stats import binomtest
+
+from thin_ice.errors import ThinIceError
+
+CONFIDENCE = 0.95
+
+
+class IncompleteEvaluation(ThinIceError):
+    """The shards do not cover the evaluated samples exactly once."""
+
+
+def join_shards(clean: pd.DataFrame, shards: list[pd.DataFrame]) -> pd.DataFrame:
+    """The network's per-sample table: clean and claimed columns joined with AutoAttack's.
+
+    Raises:
+        IncompleteEvaluation: a sample has no verdict, or more than one.
+    """
+    verdicts = pd.concat(shards, ignore_index=True)
+    if sorted(verdicts.sample_id) != sorted(clean.sample_id):
+        raise IncompleteEvaluation(
+            f"{len(clean)} samples were evaluated but the AutoAttack shards hold "
+            f"{len(verdicts)} verdicts on {verdicts.sample_id.nunique()} samples; "
+            "the shards belong to another test split or one is missing"
+        )
+    return clean.merge(verdicts, on="sample_id", validate="one_to_one")
+
+
+def accuracy(outcomes: pd.Series) -> dict[str, float]:
+    """A share in percent with its 95 % Wilson interval, in percent too."""
+    interval = binomtest(int(outcomes.sum()), len(outcomes)).proportion_ci(CONFIDENCE, "wilson")
+    return {
+        "percent": 100 * float(outcomes.mean()),
+        "low_percent": 100 * interval.low,
+        "high_percent": 100 * interval.high,
+    }
+
+
+def metrics(samples: pd.DataFrame, protocols: list[str]) -> dict:
+    """Accuracies of a network; the overestimate is claimed minus AutoAttack, in points."""
+    autoattack = accuracy(samples.robust)
+    claimed = {}
+    for name in protocols:
+        last = accuracy(samples[f"claimed_{name}"])
+        every = accuracy(samples[f"claimed_{name}_any_iterate"])
+        claimed[name] = {
+            "accuracy": last,
+            "any_iterate_percent": every["percent"],
+            "overestimate_points": last["percent"] - autoattack["percent"],
+        }
+    return {
+        "samples": len(samples),
+        "clean": accuracy(samples.correct),
+        "autoattack": autoattack,
+        "claimed": claimed,
+    }
+
+
+def read_tables(paths: list[Path]) -> list[pd.DataFrame]:
+    """Parquet tables in the given order."""
+    return [pd.read_parquet(path) for path in paths]

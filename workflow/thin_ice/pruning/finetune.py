@@ -1,0 +1,18 @@
+"""The fine-tuning stage: training under masks that no longer move."""
+
+from torch import nn
+
+from thin_ice.checkpoint import Checkpoint
+from thin_ice.sparsity.masks import Masks
+from thin_ice.sparsity.parametrizations import export, fix_masks
+from thin_ice.training.fit import Setting, fit
+from thin_ice.training.hooks import Hooks
+from thin_ice.training.state import Row
+
+
+def finetune(model: nn.Module, masks: Masks, setting: Setting, checkpoint: Checkpoint) -> list[Row]:
+    """Train ``model`` in place with its pruned weights held at zero; return the history."""
+    fix_masks(model, masks)
+    history = fit(model, setting, Hooks(), checkpoint)
+    export(model)
+    return history

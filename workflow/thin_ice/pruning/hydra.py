@@ -1,0 +1,86 @@
+"""HYDRA (Sehwag, Wang, Mittal, Jana, NeurIPS 2020): pruning as learning of importance scores.
+
+Every weight w of a convolution or linear layer has a score s. In each layer the network computes
+with w * 1[|s| among the k largest]; the mask's gradient passes straight through to |s|. While
+pruning, weights and biases are frozen, scores and batch norm are trained (with weight decay), with
+whatever objective trained the network. Scores start at sqrt(6 / fan_in) * w / max|w| ("scaled"),
+so the first mask is magnitude pruning. The stage ends with the last epoch, not the best.
+Published: TRADES, 20 epochs of SGD, lr 0.1, then 100 epochs of fine-tuning, lr 0.01; cosine rates
+set once an epoch.
+Deviation: masks are computed once a step instead of once a forward pass, with the same result.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import parametrize
+
+from thin_ice.pruning.base import Pruner
+from thin_ice.randomness import generator
+from thin_ice.sparsity.masks import Masks, kept_count
+from thin_ice.sparsity.parametrizations import TopKScore
+from thin_ice.sparsity.prunable import prunable_modules
+
+
+@dataclass(frozen=True)
+class Hydra:
+    """Learned scores with a uniform budget per layer."""
+
+    scores: Literal["scaled", "random"] = "scaled"  # initialisation; random is the paper's ablation
+    layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
+
+    units: ClassVar[tuple[str, ...]] = ("weight",)
+    claimed: ClassVar[str] = "hydra_pgd50"
+    prune_plan: ClassVar[dict] = {
+        "epochs": 20,
+        "lr": 0.1,
+        "schedule": "cosine_per_epoch",
+        "select": "last",
+    }
+    finetune_plan: ClassVar[dict] = {"epochs": 100, "lr": 0.01, "schedule": "cosine_per_epoch"}
+
+    def pruner(self, sparsity: float) -> Pruner:
+        return HydraPruner(self, sparsity)
+
+
+def scaled_scores(weight: Tensor) -> Tensor:
+    """sqrt(6 / fan_in) * w / max|w|, the fan-in counted as torch does (in channels x kernel)."""
+    fan_in = weight[0].numel()
+    return math.sqrt(6 / fan_in) * weight / weight.abs().max()
+
+
+def random_scores(weight: Tensor, name: str) -> Tensor:
+    """Kaiming uniform with a = sqrt(5), torch's default for weights: U(+-1/sqrt(fan_in))."""
+    bound = 1 / math.sqrt(weight[0].numel())
+    stream = generator(weight.device, "hydra", "scores", name)
+    return torch.empty_like(weight).uniform_(-bound, bound, generator=stream)
+
+
+class HydraPruner(Pruner):
+    """Trains scores and batch norm; everything else is frozen."""
+
+    def __init__(self, options: Hydra, sparsity: float) -> None:
+        self.options, self.sparsity = options, sparsity
+
+    def attach(self, model: nn.Module) -> None:
+        model.requires_grad_(False)
+        for module in model.modules():
+            if isinstance(module, _BatchNorm):
+                module.requires_grad_(True)
+        for name, module in prunable_modules(model, self.options.layers).items():
+            keep = kept_count(module.weight.numel(), self.sparsity)
+            scores = TopKScore(self._initial(name, module.weight.detach()), keep)
+            parametrize.register_parametrization(module, "weight", scores)
+
+    def _initial(self, name: str, weight: Tensor) -> Tensor:
+        if self.options.scores == "scaled":
+            return scaled_scores(weight)
+        return random_scores(weight, name)
+
+    def finish(self, model: nn.Module) -> Masks:
+        modules = prunable_modules(model, self.options.layers)
+        return {name: m.parametrizations.weight[0].mask() for name, m in modules.items()}

@@ -1,0 +1,63 @@
+"""The pruning stage: a method's hooks around the one loop, then the export to plain weights."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from thin_ice.attacks.modes import in_mode
+from thin_ice.checkpoint import Checkpoint
+from thin_ice.errors import ThinIceError
+from thin_ice.pruning.base import Pruner
+from thin_ice.sparsity.masks import Masks
+from thin_ice.sparsity.parametrizations import export
+from thin_ice.training.fit import Setting, fit
+from thin_ice.training.state import Row
+
+PROBE_IMAGES = 64
+
+
+class ExportChanged(ThinIceError):
+    """The exported network does not compute what the pruner's own network computes."""
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """Masks by parameter name and the history of the stage (empty for one-shot methods)."""
+
+    masks: Masks
+    history: list[Row]
+
+
+def prune(model: nn.Module, pruner: Pruner, setting: Setting, checkpoint: Checkpoint) -> Pruned:
+    """Prune ``model`` in place: afterwards it is a plain network with zeros where pruned.
+
+    Raises:
+        ExportChanged: the plain network's logits differ from the pruner's own.
+    """
+    pruner.attach(model)
+    history = fit(model, setting, pruner, checkpoint) if setting.plan.epochs else []
+    masks = pruner.finish(model)
+    probe = setting.validation.head(PROBE_IMAGES).floats()
+    own = _logits(model, probe)
+    export(model)
+    model.requires_grad_(True)
+    _check_export(model, masks, own, _logits(model, probe))
+    return Pruned(masks, history)
+
+
+@torch.no_grad()
+def _logits(model: nn.Module, images: Tensor) -> Tensor:
+    with in_mode(model, "eval"):
+        return model(images)
+
+
+def _check_export(model: nn.Module, masks: Masks, own: Tensor, exported: Tensor) -> None:
+    """The same numbers in the same order must give the same logits, to the last bit."""
+    if not torch.equal(own, exported):
+        worst = (own - exported).abs().max().item()
+        raise ExportChanged(f"the exported network's logits differ by up to {worst:.3g}")
+    weights = dict(model.named_parameters())
+    leaks = [name for name, mask in masks.items() if weights[name][~mask].any()]
+    if leaks:
+        raise ExportChanged(f"pruned weights are not zero after the export: {', '.join(leaks)}")

@@ -1,0 +1,93 @@
+"""How a weight carries its mask, as ``torch.nn.utils.parametrize`` parametrizations.
+
+The network's code never mentions masks: ``module.weight`` is the masked weight, in every forward
+pass, and `export` turns it into a plain parameter with zeros.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from thin_ice.sparsity.masks import Masks, top_k_mask
+from thin_ice.sparsity.prunable import prunable_modules
+
+
+class FixedMask(nn.Module):
+    """``w * mask`` with a constant mask; masked weights get no gradient."""
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * self.mask
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Top-k mask forwards, identity backwards (Ramanujan et al. 2020, as HYDRA uses it)."""
+
+    @staticmethod
+    def forward(ctx: Any, magnitude: Tensor, keep: int) -> Tensor:
+        return top_k_mask(magnitude, keep).to(magnitude.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
+
+
+class TopKScore(nn.Module):
+    """``w * topk(|s|)`` with trainable scores s; the mask's gradient passes to |s| unchanged."""
+
+    def __init__(self, scores: Tensor, keep: int) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(scores)
+        self.keep = keep
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * _StraightThrough.apply(self.scores.abs(), self.keep)
+
+    def mask(self) -> Tensor:
+        """The mask in use, bool."""
+        return top_k_mask(self.scores.detach().abs(), self.keep)
+
+
+def fix_masks(model: nn.Module, masks: Masks) -> None:
+    """Zero what is masked and hold it at zero: each named weight gets a `FixedMask`.
+
+    Raises:
+        KeyError: a mask names no prunable weight of the model.
+    """
+    modules = prunable_modules(model)
+    for name, mask in masks.items():
+        module = modules[name]
+        with torch.no_grad():
+            module.weight.mul_(mask)
+        parametrize.register_parametrization(module, "weight", FixedMask(mask))
+
+
+def parametrized_modules(model: nn.Module) -> list[nn.Module]:
+    """The modules whose weight carries a parametrization."""
+    return [m for m in model.modules() if parametrize.is_parametrized(m, "weight")]
+
+
+@contextmanager
+def weights_computed_once(model: nn.Module) -> Iterator[None]:
+    """Within the context each parametrized weight is computed once, not once a forward pass.
+
+    They are computed on entry, with gradients: were the first use an attack under ``no_grad``,
+    the cache would hold a weight without its graph and the scores would silently get no gradient.
+    """
+    with parametrize.cached():
+        for module in parametrized_modules(model):
+            _ = module.weight
+        yield
+
+
+def export(model: nn.Module) -> None:
+    """Replace every parametrization by the plain weight it yields, zeros where masked."""
+    for module in parametrized_modules(model):
+        parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)

@@ -1,0 +1,73 @@
+"""The checks that a schema cannot make, on a resolved study."""
+
+from collections.abc import Callable
+from typing import Any
+
+from thin_ice import tables
+from thin_ice.attacks.protocols import PROTOCOLS
+from thin_ice.study.options import entry
+from thin_ice.study.schema import BadStudy
+
+Tree = dict[str, Any]
+
+
+def check(study: Tree) -> None:
+    """Raise `BadStudy` for the first thing that would make the study fail or mean nothing."""
+    for one in CHECKS:
+        one(study)
+
+
+def _eps(study: Tree) -> None:
+    eps = study["threat"]["eps"]
+    if eps <= 0:
+        raise BadStudy("threat.eps", f"{eps:g}; allowed: more than 0")
+    if study["threat"]["norm"] == "Linf" and eps >= 1:
+        raise BadStudy(
+            "threat.eps",
+            f"{eps:g} covers the whole [0, 1] scale of images; allowed: less than 1 "
+            f"(for {eps:g} grey levels write {eps:g}/255)",
+        )
+
+
+def _dense_epochs(study: Tree) -> None:
+    if study["training"]["dense"]["epochs"] < 1:
+        raise BadStudy("training.dense.epochs", "0; allowed: 1 or more")
+
+
+def _methods(study: Tree) -> None:
+    for label, method in study["methods"].items():
+        units = entry("methods", method["kind"]).constants["units"]
+        if method["unit"] not in units:
+            raise BadStudy(
+                f"methods.{label}.unit",
+                f"{method['kind']} cannot prune by {method['unit']}; allowed: {', '.join(units)}",
+            )
+        if method["claimed"] not in PROTOCOLS:
+            raise BadStudy(
+                f"methods.{label}.claimed",
+                f"unknown protocol {method['claimed']!r}; allowed: {', '.join(PROTOCOLS)}",
+            )
+        for objective in method["objectives"]:
+            if objective not in study["objectives"]:
+                raise BadStudy(
+                    f"methods.{label}.objectives",
+                    f"no objective {objective!r} in this study; "
+                    f"allowed: {', '.join(study['objectives'])}",
+                )
+
+
+def _data(study: Tree) -> None:
+    """Dataset readers know no torch, so they can be asked here."""
+    for label, dataset in study["datasets"].items():
+        try:
+            reader = tables.load("datasets", dataset["kind"])(**dataset["options"])
+        except ValueError as error:
+            raise BadStudy(f"datasets.{label}", str(error)) from None
+        limit, size = dataset["limit_test"], reader.test_size()
+        if limit is not None and limit > size:
+            raise BadStudy(f"datasets.{label}.limit_test", f"{limit}; allowed: {size} or less")
+        if missing := reader.missing():
+            raise BadStudy(f"datasets.{label}", missing)
+
+
+CHECKS: tuple[Callable[[Tree], None], ...] = (_eps, _dense_epochs, _methods, _data)

@@ -1,0 +1,35 @@
+"""Read a study: YAML or what Snakemake made of it, checked before anything runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from thin_ice.study.checks import check
+from thin_ice.study.plan import Study
+from thin_ice.study.resolve import resolve
+from thin_ice.study.schema import BadStudy, check_schema
+
+
+def study_from(raw: Any) -> Study:
+    """The study that a mapping describes.
+
+    Raises:
+        BadStudy: with one sentence that names the key, the value and what is allowed.
+    """
+    if not isinstance(raw, Mapping):
+        raise BadStudy("", f"{raw!r} is not a mapping of keys")
+    check_schema(raw)
+    resolved = resolve(raw)
+    check(resolved)
+    return Study(resolved)
+
+
+def study_from_file(path: str | Path) -> Study:
+    """The study in a YAML file. Raises `BadStudy` as `study_from`, also for broken YAML."""
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise BadStudy("", f"cannot read {path}: {error}") from None
+    return study_from(raw)

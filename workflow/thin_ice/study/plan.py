@@ -1,0 +1,194 @@
+"""Which networks a study has and which jobs make them, with the parameters each job reads."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from thin_ice import tables
+from thin_ice.attacks.protocols import PROTOCOLS
+from thin_ice.files import canonical_json
+from thin_ice.provenance.fingerprint import fingerprint
+
+DENSE = "dense"
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True, order=True)
+class Network:
+    """One network of a study; its three names are the folders it lives in."""
+
+    run: str  # DATASET-MODEL-OBJECTIVE
+    seed: int
+    variant: str  # dense, or METHOD-SPARSITY
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """Labels of dataset, model and objective."""
+        dataset, model, objective = self.run.split("-")
+        return dataset, model, objective
+
+    @property
+    def method(self) -> str:
+        """Label of the method, or ``dense``."""
+        return self.variant.partition("-")[0]
+
+    @property
+    def sparsity(self) -> float:
+        return float(self.variant.partition("-")[2] or 0)
+
+    @property
+    def folder(self) -> str:
+        """Below the study's folder."""
+        return f"{self.run}/seed{self.seed}/{self.variant}"
+
+    @property
+    def names(self) -> Tree:
+        return {
+            "run": self.run,
+            "seed": self.seed,
+            "variant": self.variant,
+            "method": self.method,
+            "sparsity": self.sparsity,
+        }
+
+
+class Study:
+    """A resolved study: its networks, and the canonical JSON of each job's parameters."""
+
+    def __init__(self, resolved: Tree) -> None:
+        self.resolved = resolved
+
+    @property
+    def folder(self) -> str:
+        return f"results/{self.resolved['name']}"
+
+    @property
+    def resources(self) -> Tree:
+        """What a cluster is asked for; no job's parameter."""
+        return self.resolved["resources"]
+
+    def dense_networks(self) -> list[Network]:
+        """One a run and seed."""
+        study = self.resolved
+        return [
+            Network(f"{dataset}-{model}-{objective}", seed, DENSE)
+            for dataset in study["datasets"]
+            for model in study["models"]
+            for objective in study["objectives"]
+            for seed in study["seeds"]
+        ]
+
+    def networks(self) -> list[Network]:
+        """Every network, dense ones first."""
+        dense = self.dense_networks()
+        return dense + [pruned for network in dense for pruned in self._pruned_from(network)]
+
+    def _pruned_from(self, dense: Network) -> Iterator[Network]:
+        for label, method in self.resolved["methods"].items():
+            if dense.parts[2] in method["objectives"]:
+                for sparsity in method["sparsities"]:
+                    yield Network(dense.run, dense.seed, f"{label}-{sparsity:g}")
+
+    def shards(self, dataset: str) -> list[int]:
+        """Numbers of the AutoAttack shards that cover a dataset's test split."""
+        entry = self.resolved["datasets"][dataset]
+        reader = tables.load("datasets", entry["kind"])(**entry["options"])
+        size = entry["limit_test"] or reader.test_size()
+        return list(range(math.ceil(size / self.resolved["autoattack"]["shard_size"])))
+
+    def protocols(self, network: Network) -> list[str]:
+        """Claimed protocols a network is evaluated by: its method's; for a dense one, all."""
+        methods = self.resolved["methods"]
+        if network.variant == DENSE:
+            return sorted({method["claimed"] for method in methods.values()})
+        return [methods[network.method]["claimed"]]
+
+    # Parameters of the jobs, a method a stage: exactly what the stage's command reads.
+
+    def study_job(self) -> str:
+        return _job("study", {"study": self.resolved}, [])
+
+    def dataset_job(self, dataset: str) -> str:
+        entry = self.resolved["datasets"][dataset]
+        return _job("dataset", entry, [("datasets", entry["kind"])])
+
+    def dense_job(self, network: Network) -> str:
+        return self._training_job("dense", network, self.resolved["training"]["dense"], {})
+
+    def prune_job(self, network: Network) -> str:
+        method = self.resolved["methods"][network.method]
+        own = {key: method[key] for key in ("kind", "unit", "options")}
+        parameters = {"method": own, "sparsity": network.sparsity}
+        return self._training_job("prune", network, method["prune"], parameters)
+
+    def finetune_job(self, network: Network) -> str:
+        plan = self.resolved["methods"][network.method]["finetune"]
+        return self._training_job("finetune", network, plan, {})
+
+    def _training_job(self, stage: str, network: Network, plan: Tree, extra: Tree) -> str:
+        _, model, objective = network.parts
+        parameters = {
+            "seed": network.seed,
+            "variant": network.variant,
+            "model": self.resolved["models"][model],
+            "objective": self.resolved["objectives"][objective],
+            "threat": self.resolved["threat"],
+            "plan": plan,
+            **extra,
+        }
+        entries = [("objectives", parameters["objective"]["kind"]), self._architecture(network)]
+        if "method" in extra:
+            entries.append(("methods", extra["method"]["kind"]))
+        return _job(stage, parameters, entries)
+
+    def autoattack_job(self, network: Network, shard: int) -> str:
+        parameters = {
+            "threat": self.resolved["threat"],
+            "autoattack": self.resolved["autoattack"],
+            "shard": shard,
+        }
+        return _job("autoattack", parameters, [self._architecture(network)])
+
+    def evaluate_job(self, network: Network) -> str:
+        names = self.protocols(network)
+        parameters = {
+            "seed": network.seed,
+            "threat": self.resolved["threat"],
+            "protocols": {name: vars(PROTOCOLS[name]) for name in names},
+        }
+        return _job("evaluate", parameters, [self._architecture(network)])
+
+    def distances_job(self, network: Network) -> str:
+        parameters = {"distances": self.resolved["distances"]}
+        return _job("distances", parameters, [self._architecture(network)])
+
+    def analyse_job(self) -> str:
+        parameters = {
+            "networks": [network.names for network in self.networks()],
+            "threat": self.resolved["threat"],
+            "norms": sorted({run["norm"] for run in self.resolved["distances"]}),
+            "analysis": self.resolved["analysis"],
+        }
+        return _job("analyse", parameters, [])
+
+    def report_job(self) -> str:
+        return _job("report", {"study": self.resolved}, [])
+
+    def _architecture(self, network: Network) -> tuple[str, str]:
+        return "architectures", self.resolved["models"][network.parts[1]]["kind"]
+
+
+def _job(stage: str, parameters: Tree, entries: list[tuple[str, str]]) -> str:
+    """Canonical JSON of a job: its stage, its parameters and the code it can reach for them."""
+    return canonical_json(
+        {"stage": stage, "parameters": parameters, "code": code(stage, tuple(entries))}
+    )
+
+
+@cache
+def code(stage: str, entries: tuple[tuple[str, str], ...]) -> str:
+    """Fingerprint of a stage's command and of the table entries it was given."""
+    chosen = [tables.TABLES[table][kind].partition(":")[0] for table, kind in entries]
+    return fingerprint([f"thin_ice.commands.{stage}", *chosen])

@@ -1,0 +1,150 @@
+"""The one training loop. Dense training, learned pruning and fine-tuning all run through it.
+
+Data stay on the device as uint8; every random number comes from a stream named by stage, epoch
+and step; nothing is read on the host within an epoch.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from thin_ice.attacks.threat import ThreatModel
+from thin_ice.checkpoint import Checkpoint
+from thin_ice.data.split import Split, augment
+from thin_ice.errors import ThinIceError
+from thin_ice.objectives.base import Objective, Step
+from thin_ice.progress import Progress
+from thin_ice.randomness import generator
+from thin_ice.sparsity.parametrizations import weights_computed_once
+from thin_ice.training.hooks import Hooks
+from thin_ice.training.plan import Plan
+from thin_ice.training.schedules import learning_rate
+from thin_ice.training.state import Row, TrainingState, make_optimizer
+from thin_ice.training.validation import score, validate
+
+
+class TrainingDiverged(ThinIceError):
+    """The loss became NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a stage trains with, apart from the network and the method.
+
+    ``stream`` names its random numbers, e.g. ``(seed, "finetune", "hydra", 0.95)``.
+    """
+
+    train: Split
+    validation: Split
+    objective: Objective
+    threat: ThreatModel
+    plan: Plan
+    stream: tuple
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(len(self.train) / self.plan.batch_size)
+
+
+def fit(model: nn.Module, setting: Setting, hooks: Hooks, checkpoint: Checkpoint) -> list[Row]:
+    """Train ``model`` in place, from its checkpoint if there is one, and return the history.
+
+    Ends with the weights of the best validation epoch or of the last, as the plan says.
+
+    Raises:
+        TrainingDiverged: the loss is not finite; the last good checkpoint stays.
+    """
+    state = TrainingState(model, make_optimizer(model, setting.plan))
+    state.resume(checkpoint, hooks)
+    progress = Progress("epoch", setting.plan.epochs, state.epoch)
+    while state.epoch < setting.plan.epochs:
+        hooks.before_epoch(model, state.epoch, setting.plan.epochs)
+        row = _train_epoch(state, setting, hooks)
+        accuracies = _validate_if_due(state, setting)
+        state.record(row | accuracies, score(accuracies) or None)
+        state.save(checkpoint, hooks)
+        progress.advance(_shown(row | accuracies))
+    progress.close()
+    if setting.plan.select == "best" and state.best_weights:
+        model.load_state_dict(state.best_weights)
+    return state.history
+
+
+def _train_epoch(state: TrainingState, setting: Setting, hooks: Hooks) -> Row:
+    """One pass over the training split; the means come to the host once, at the end."""
+    device = setting.train.images.device
+    loss_sum, correct = torch.zeros((), device=device), torch.zeros((), device=device)
+    state.model.train()
+    for index, (images, labels) in enumerate(_batches(setting, state.epoch)):
+        step = state.epoch * setting.steps_per_epoch + index
+        rate = learning_rate(setting.plan, step, setting.steps_per_epoch)
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        loss, hits = _loss(state.model, images, labels, setting, hooks, step)
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        state.optimizer.step()
+        hooks.after_step(state.model)
+        loss_sum += loss.detach() * len(labels)
+        correct += hits
+    mean_loss = _finite(float(loss_sum) / len(setting.train), state.epoch, rate)
+    accuracy = float(correct) / len(setting.train)
+    return {"epoch": state.epoch + 1, "lr": rate, "loss": mean_loss, "train_accuracy": accuracy}
+
+
+def _loss(
+    model: nn.Module, images: Tensor, labels: Tensor, setting: Setting, hooks: Hooks, step: int
+) -> tuple[Tensor, Tensor]:
+    """Objective plus the method's penalty, and the objective's count of correct predictions."""
+    total = setting.plan.epochs * setting.steps_per_epoch
+    stream = generator(images.device, *setting.stream, "attack", step)
+    moment = Step(setting.threat, stream, step / total)
+    half = setting.plan.precision == "bfloat16"
+    with (
+        weights_computed_once(model),
+        torch.autocast(images.device.type, torch.bfloat16, enabled=half),
+    ):
+        loss = setting.objective.loss(model, images, labels, moment)
+        penalty = hooks.penalty(model)
+    return (loss.value if penalty is None else loss.value + penalty), loss.correct
+
+
+def _batches(setting: Setting, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Shuffled, augmented float batches of nearly equal size (no lone sample for batch norm)."""
+    split, plan = setting.train, setting.plan
+    stream = generator(split.images.device, *setting.stream, "data", epoch)
+    order = torch.randperm(len(split), generator=stream, device=split.images.device)
+    for batch in order.tensor_split(setting.steps_per_epoch):
+        images = split.images[batch].float() / 255
+        yield augment(images, plan.augment, stream, plan.padding), split.labels[batch]
+
+
+def _validate_if_due(state: TrainingState, setting: Setting) -> dict[str, float]:
+    """Validation accuracies every so many epochs, and always after the last."""
+    epoch = state.epoch + 1
+    if epoch % setting.plan.validate_every and epoch != setting.plan.epochs:
+        return {}
+    return validate(
+        state.model, setting.objective, setting.threat, setting.validation, setting.stream
+    )
+
+
+def _finite(loss: float, epoch: int, rate: float) -> float:
+    if not math.isfinite(loss):
+        raise TrainingDiverged(
+            f"the training loss is {loss} in epoch {epoch + 1} (learning rate {rate:.2g}); "
+            "lower the stage's lr, or give it a warmup"
+        )
+    return loss
+
+
+def _shown(row: Row) -> dict[str, str]:
+    """A row of history as a person reads it."""
+    shown = {"loss": f"{row['loss']:.3f}", "train": f"{row['train_accuracy']:.1%}"}
+    for name in ("clean", "robust"):
+        if f"validation_{name}" in row:
+            shown[name] = f"{row[f'validation_{name}']:.1%}"
+    return shown

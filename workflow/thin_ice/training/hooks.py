@@ -1,0 +1,24 @@
+"""What a pruning method may do in the loop. The loop does not know which method is running."""
+
+from torch import Tensor, nn
+
+
+class Hooks:
+    """Does nothing: plain training. A method overrides what it needs."""
+
+    def before_epoch(self, model: nn.Module, epoch: int, epochs: int) -> None:
+        """Called before epoch ``epoch`` (0-based) of ``epochs``."""
+
+    def penalty(self, model: nn.Module) -> Tensor | None:
+        """A scalar added to the loss of every step."""
+        return None
+
+    def after_step(self, model: nn.Module) -> None:
+        """Called after every optimiser step."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Whatever is not in the model and must survive a kill, as tensors."""
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state` gave."""

@@ -1,0 +1,85 @@
+"""Where a stage of training stands: network, optimiser, history and the best weights so far."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thin_ice.checkpoint import Checkpoint
+from thin_ice.training.hooks import Hooks
+from thin_ice.training.plan import Plan
+
+Row = dict[str, float | int]
+
+
+def make_optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    """The plan's optimiser over whatever is trainable; weight decay applies to all of it."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if plan.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=plan.lr, weight_decay=plan.weight_decay)
+    return torch.optim.SGD(
+        parameters, lr=plan.lr, momentum=plan.momentum, weight_decay=plan.weight_decay
+    )
+
+
+@dataclass
+class TrainingState:
+    """``epoch`` is the next epoch to run; ``best_score`` compares as a tuple, robust first."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    epoch: int = 0
+    history: list[Row] = field(default_factory=list)
+    best_score: list[float] = field(default_factory=list)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def record(self, row: Row, score: list[float] | None) -> None:
+        """Close an epoch. Of equal scores the later epoch wins: it has trained for longer."""
+        self.history.append(row)
+        self.epoch += 1
+        if score is not None and score >= self.best_score:
+            self.best_score = score
+            self.best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+
+    def save(self, checkpoint: Checkpoint, hooks: Hooks) -> None:
+        groups = {
+            "model": self.model.state_dict(),
+            "best": self.best_weights,
+            "optimizer": _optimizer_tensors(self.optimizer),
+            "hooks": hooks.state(),
+        }
+        facts = {"epoch": self.epoch, "history": self.history, "best_score": self.best_score}
+        checkpoint.save(groups, facts)
+
+    def resume(self, checkpoint: Checkpoint, hooks: Hooks) -> None:
+        """Go on from the checkpoint, if there is one of this job."""
+        if (saved := checkpoint.load()) is None:
+            return
+        groups, facts = saved
+        device = next(self.model.parameters()).device
+        self.model.load_state_dict(groups["model"])
+        self.best_weights = {k: v.to(device) for k, v in groups.get("best", {}).items()}
+        _restore_optimizer(self.optimizer, groups.get("optimizer", {}))
+        hooks.restore({k: v.to(device) for k, v in groups.get("hooks", {}).items()})
+        self.epoch, self.history = facts["epoch"], facts["history"]
+        self.best_score = facts["best_score"]
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's memory (momentum, moments, step counts) under flat names."""
+    return {
+        f"{index}.{name}": value
+        for index, memory in optimizer.state_dict()["state"].items()
+        for name, value in memory.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    memory: dict[int, dict[str, Any]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        memory.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": memory, "param_groups": groups})

@@ -1,0 +1,41 @@
+"""Clean and robust accuracy on the validation split, on which checkpoints are chosen."""
+
+import torch
+from torch import nn
+
+from thin_ice.attacks.modes import in_mode
+from thin_ice.attacks.threat import ThreatModel
+from thin_ice.data.split import Split
+from thin_ice.objectives.base import Objective, Step
+from thin_ice.randomness import generator
+from thin_ice.sparsity.parametrizations import weights_computed_once
+
+BATCH = 500
+
+
+def validate(
+    model: nn.Module, objective: Objective, threat: ThreatModel, split: Split, stream: tuple
+) -> dict[str, float]:
+    """Shares of ``split`` classified correctly: clean, and under the objective's own adversary.
+
+    ``validation_robust`` is absent where the objective has no adversary. The adversary draws the
+    same noise at every call, so that epochs compare.
+    """
+    step = Step(threat, generator(split.images.device, *stream, "validation"), 1.0)
+    clean = robust = 0
+    with in_mode(model, "eval"), weights_computed_once(model):
+        for images, labels in split.batches(BATCH):
+            attacked = objective.perturb(model, images, labels, step)
+            with torch.no_grad():
+                clean += (model(images).argmax(1) == labels).sum()
+                robust += (model(attacked).argmax(1) == labels).sum()
+    accuracies = {"validation_clean": float(clean) / len(split)}
+    if objective.robust:
+        accuracies["validation_robust"] = float(robust) / len(split)
+    return accuracies
+
+
+def score(accuracies: dict[str, float]) -> list[float]:
+    """What decides between epochs: robust accuracy first where there is one, then clean."""
+    names = ("validation_robust", "validation_clean")
+    return [accuracies[name] for name in names if name in accuracies]
