@@ -4,27 +4,21 @@
 # complete: copied from a log, it makes the artifact again without Snakemake. The only parameter of
 # a rule is that JSON: what the command reads of the study, and the code it can reach.
 
-import os
 import sys
-from pathlib import Path
 
 from snakemake.utils import min_version
 
 min_version("9.0")
 
-# Jobs run this checkout's library in the interpreter that runs Snakemake, also on cluster nodes
-# and where the environment is not activated; many share one terminal, so none draws a bar.
-LIBRARY = Path(workflow.basedir) / "workflow"
-sys.path.insert(0, str(LIBRARY))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")])
-)
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-os.environ["THIN_ICE_PROGRESS"] = "lines"
+sys.path.insert(0, f"{workflow.basedir}/workflow")
 
+from thin_ice import checkout
 from thin_ice.study.load import study_from
 from thin_ice.study.plan import Network
 from thin_ice.study.schema import BadStudy
+
+checkout.use_in_jobs()
+
 
 # A study file given with --configfile replaces the default study; it is not merged over it.
 if not workflow.config_settings.configfiles:
@@ -60,6 +54,7 @@ rule all:
         f"{STUDY_FOLDER}/report/report.html",
 
 
+include: "workflow/rules/common.smk"
 include: "workflow/rules/1-study.smk"
 include: "workflow/rules/2-data.smk"
 include: "workflow/rules/3-dense.smk"

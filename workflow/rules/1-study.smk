@@ -9,5 +9,7 @@ rule study:
         f"{STUDY_FOLDER}/logs/study.log",
     params:
         job=STUDY.study_job(),
+    message:
+        "Save the resolved study"
     shell:
         "python -m thin_ice study --job {params.job:q} --record {output.record:q} --log {log:q}"

@@ -12,15 +12,7 @@ rule dataset:
         runtime=30,
     params:
         job=lambda wildcards: STUDY.dataset_job(wildcards.dataset),
+    message:
+        "Read and split the dataset {wildcards.dataset}"
     shell:
         "python -m thin_ice dataset --job {params.job:q} --record {output.record:q} --log {log:q}"
-
-
-def dataset_of(wildcards):
-    """The dataset artifact that a run is trained and tested on."""
-    return f"{STUDY_FOLDER}/data/{wildcards.run.split('-')[0]}/dataset.safetensors"
-
-
-def network_of(wildcards, variant=None):
-    """The network that a job's wildcards name."""
-    return Network(wildcards.run, int(wildcards.seed), variant or wildcards.variant)

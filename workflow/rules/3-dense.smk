@@ -17,6 +17,8 @@ rule dense:
         runtime=STUDY.resources["train_minutes"],
     params:
         job=lambda wildcards: STUDY.dense_job(network_of(wildcards, "dense")),
+    message:
+        "Train the dense network of {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice dense --job {params.job:q} --dataset {input.dataset:q}"
         " --record {output.record:q} --log {log:q} --threads {threads}"

@@ -18,6 +18,8 @@ rule prune:
         runtime=STUDY.resources["train_minutes"],
     params:
         job=lambda wildcards: STUDY.prune_job(network_of(wildcards, wildcards.pruned)),
+    message:
+        "Prune by {wildcards.pruned}: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice prune --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --record {output.record:q} --log {log:q} --threads {threads}"

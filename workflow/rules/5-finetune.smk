@@ -18,6 +18,8 @@ rule finetune:
         runtime=STUDY.resources["train_minutes"],
     params:
         job=lambda wildcards: STUDY.finetune_job(network_of(wildcards, wildcards.pruned)),
+    message:
+        "Fine-tune {wildcards.pruned}: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice finetune --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --record {output.record:q} --log {log:q} --threads {threads}"

@@ -17,16 +17,11 @@ rule autoattack:
         runtime=STUDY.resources["attack_minutes"],
     params:
         job=lambda wildcards: STUDY.autoattack_job(network_of(wildcards), int(wildcards.shard)),
+    message:
+        "AutoAttack on {wildcards.variant}, shard {wildcards.shard}: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice autoattack --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --record {output.record:q} --log {log:q} --threads {threads}"
-
-
-def shards_of(wildcards):
-    """The AutoAttack shards that together cover the network's test split."""
-    folder = f"{STUDY_FOLDER}/{network_of(wildcards).folder}/autoattack"
-    dataset = network_of(wildcards).parts[0]
-    return [f"{folder}/shard{shard}/outcomes.parquet" for shard in STUDY.shards(dataset)]
 
 
 rule evaluate:
@@ -47,6 +42,8 @@ rule evaluate:
         runtime=STUDY.resources["attack_minutes"],
     params:
         job=lambda wildcards: STUDY.evaluate_job(network_of(wildcards)),
+    message:
+        "Evaluate {wildcards.variant}: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice evaluate --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --shards {input.shards:q}"

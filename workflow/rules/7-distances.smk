@@ -17,6 +17,8 @@ rule distances:
         runtime=STUDY.resources["attack_minutes"],
     params:
         job=lambda wildcards: STUDY.distances_job(network_of(wildcards, "dense")),
+    message:
+        "Distances to the dense boundary: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice distances --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --record {output.record:q} --log {log:q} --threads {threads}"

@@ -1,10 +1,6 @@
 """The thin-ice analysis: who was lost, who was rescued, and where they stood on the dense network."""
 
 
-def of_networks(networks, file):
-    return [f"{STUDY_FOLDER}/{network.folder}/{file}" for network in networks]
-
-
 rule analyse:
     input:
         samples=of_networks(STUDY.networks(), "evaluation/samples.parquet"),
@@ -23,6 +19,8 @@ rule analyse:
         runtime=60,
     params:
         job=STUDY.analyse_job(),
+    message:
+        "Thin-ice analysis of the study"
     shell:
         "python -m thin_ice analyse --job {params.job:q} --samples {input.samples:q}"
         " --metrics {input.metrics:q} --distances {input.distances:q}"

@@ -21,6 +21,8 @@ rule report:
         runtime=30,
     params:
         job=STUDY.report_job(),
+    message:
+        "Draw the figures and write the report"
     shell:
         "python -m thin_ice report --job {params.job:q} --accuracy {input.accuracy:q}"
         " --thin_ice {input.thin_ice:q} --samples {input.samples:q}"

@@ -79,7 +79,7 @@ def test_loading_leaves_the_callers_random_state_alone(path):
 
 def test_saving_leaves_the_model_alone(path):
     model = tiny().train()
-    for parameter in model.network.fc1.parameters():
+    for parameter in model.network.linear.parameters():
         parameter.requires_grad_(False)
     frozen = [parameter.requires_grad for parameter in model.parameters()]
     save_model(path, model, TINY)
@@ -229,13 +229,13 @@ def test_a_missing_file_is_a_missing_file(path):
 def test_missing_unexpected_and_misshapen_names_are_listed(path):
     save_model(path, tiny(), TINY)
     tensors = load_file(path)
-    del tensors["model.network.fc2.bias"]
+    del tensors["model.network.linear.bias"]
     tensors["model.network.fc3.bias"] = torch.ones(2)
-    tensors["model.network.fc1.bias"] = torch.ones(3)
+    tensors["model.network.block1.bn.bias"] = torch.ones(3)
     rewrite(path, tensors)
     with pytest.raises(ValueError, match=r"model\.safetensors") as caught:
         load_model(path)
-    for name in ("network.fc2.bias", "network.fc3.bias", "network.fc1.bias"):
+    for name in ("network.linear.bias", "network.fc3.bias", "network.block1.bn.bias"):
         assert name in str(caught.value)
 
 

@@ -6,9 +6,11 @@ against the margin's gradient, normalised in L2, inside a ball whose radius eps 
 sample is flipped and grows while it is not:
     flipped:                 eps <- min(eps (1 - gamma), smallest norm found)
     flipped before, not now: eps <- eps (1 + gamma)
-    never flipped yet:       eps <- ||d||_p + |L| / ||grad L||_q  (linearised boundary)
+    never flipped yet:       eps <- ||d||_p + (1 + gamma) |L| / ||grad L||_q  (linearised boundary)
 Step size and gamma decay by cosine, from max_stepsize to a hundredth and from 0.05 to 0.001. The
 start is the sample itself. Works on the whole batch without reading a value on the host.
+Deviation: the published estimate has no factor (1 + gamma) in the third case. A ReLU network is
+piecewise linear, so the exact estimate lands on the boundary and may stay there for ever.
 """
 
 import math
@@ -79,7 +81,8 @@ def fmn(
         better = flipped & (size < best)
         best = torch.where(better, size, best)
         best_delta = torch.where(per_sample(better, delta), delta, best_delta)
-        linear = size + loss.abs() / DUAL_NORM[norm](gradient).clamp_min(TINY)
+        reach = loss.abs() / DUAL_NORM[norm](gradient).clamp_min(TINY)
+        linear = size + (1 + gamma) * reach
         outside = torch.where(best.isinf(), linear, radius * (1 + gamma))
         radius = torch.where(flipped, torch.minimum(radius * (1 - gamma), best), outside)
         radius = torch.minimum(radius, farthest)

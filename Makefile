@@ -1,0 +1,46 @@
+# make study: the default study, from nothing.   make test: lint and tests.
+# Both set up what is missing: a virtual environment with exactly the pinned packages.
+
+PYTHON ?= python3
+CORES ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+READY := $(VENV)/ready
+
+.PHONY: study test lint tests heavy lock clean
+
+study: $(READY)
+	$(BIN)/snakemake --cores $(CORES)
+
+test: lint tests
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/python tests/lint_workflow.py
+
+tests: $(READY)
+	$(BIN)/python -m pytest -q -n $(CORES) -m "not heavy"
+
+# Tests that take minutes each; not part of make test.
+heavy: $(READY)
+	$(BIN)/python -m pytest -q -m heavy
+
+# torch first and pinned: left to another package, pip would take a newer build with its CUDA parts.
+$(READY): envs/requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Thin Ice needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet -r envs/requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+lock: $(READY)
+	$(BIN)/python -m pip install --quiet --upgrade -r envs/requirements.in
+	@echo "# The lock of envs/requirements.in, made by \`make lock\`; torch is pinned in the Makefile." > envs/requirements.txt
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch==' >> envs/requirements.txt
+
+clean:
+	rm -rf $(VENV) .snakemake

@@ -1,0 +1,23 @@
+"""What rules share: which network a job's wildcards name, and where the files of networks lie."""
+
+
+def network_of(wildcards, variant=None):
+    """The network that a job's wildcards name."""
+    return Network(wildcards.run, int(wildcards.seed), variant or wildcards.variant)
+
+
+def dataset_of(wildcards):
+    """The dataset artifact that a run is trained and tested on."""
+    return f"{STUDY_FOLDER}/data/{wildcards.run.split('-')[0]}/dataset.safetensors"
+
+
+def shards_of(wildcards):
+    """The AutoAttack shards that together cover the network's test split."""
+    network = network_of(wildcards)
+    folder = f"{STUDY_FOLDER}/{network.folder}/autoattack"
+    return [f"{folder}/shard{n}/outcomes.parquet" for n in STUDY.shards(network.parts[0])]
+
+
+def of_networks(networks, file):
+    """The same file of several networks, in their order."""
+    return [f"{STUDY_FOLDER}/{network.folder}/{file}" for network in networks]

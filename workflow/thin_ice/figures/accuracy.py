@@ -1,0 +1,78 @@
+"""Accuracy before and after pruning: clean, as claimed, and under AutoAttack."""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from thin_ice.figures.finished import Finished
+from thin_ice.figures.layout import AXIS, blank, key, legend, panels, wrapped
+from thin_ice.figures.theme import MEASURE_COLOURS, MEASURE_MARKERS
+from thin_ice.figures.words import listing, titled
+from thin_ice.margins.analysis import DENSE
+
+MEASURES = ("clean", "claimed", "autoattack")
+NAMES = {"clean": "clean", "claimed": "claimed (own protocol)", "autoattack": "AutoAttack"}
+COLUMNS = 4
+NETWORK = ["run", "method", "variant", "sparsity", "seed", "protocol"]
+
+
+def table(finished: Finished) -> pd.DataFrame:
+    """One row a network and measure, in percent. The dense network stands once under each method
+    of its run, claimed by that method's protocol.
+    """
+    accuracy = finished.accuracy
+    pruned = accuracy[accuracy.method != DENSE]
+    own = pruned[["run", "method", "protocol"]].drop_duplicates()
+    dense = accuracy[accuracy.method == DENSE].drop(columns="method")
+    both = pd.concat([own.merge(dense, on=["run", "protocol"]), pruned], ignore_index=True)
+    return pd.concat([_measure(both, name) for name in MEASURES], ignore_index=True)
+
+
+def _measure(networks: pd.DataFrame, name: str) -> pd.DataFrame:
+    columns = {f"{name}{part}_percent": f"{part[1:] or 'value'}" for part in ("", "_low", "_high")}
+    values = networks[[*NETWORK, *columns]].rename(columns=columns)
+    names = {"value": "percent", "low": "low_percent", "high": "high_percent"}
+    return values.rename(columns=names).assign(measure=name)
+
+
+def draw(points: pd.DataFrame, finished: Finished) -> Figure:
+    """A panel a run and method: every seed a point, a line through the means."""
+    groups = [
+        [(run, method) for method in finished.methods if method in set(here.method)]
+        for run, here in points.groupby("run", sort=False)
+    ]
+    rows = wrapped(groups, COLUMNS)
+    columns = max(2, *(len(row) for row in rows)) if rows else 1
+    figure, axes = panels([2.2 + AXIS] * max(len(rows), 1), columns, "Accuracy")
+    for row, places in zip(rows, axes, strict=False):
+        for (run, method), ax in zip(row, places, strict=False):
+            here = points[(points.run == run) & (points.method == method)]
+            _panel(ax, here)
+            ax.set_title(titled(run, method, finished.runs))
+        places[0].set_ylabel("correct test samples (%)")
+        blank(places[len(row) :])
+    blank(axes[len(rows) :].flat)
+    legend(figure, [_key(name) for name in MEASURES])
+    return figure
+
+
+def _panel(ax: Axes, points: pd.DataFrame) -> None:
+    levels = sorted(points.sparsity.unique())
+    placed = points.assign(place=points.sparsity.map({s: i for i, s in enumerate(levels)}))
+    looks = {"x": "place", "y": "percent", "hue": "measure", "palette": MEASURE_COLOURS}
+    sns.lineplot(placed, errorbar=None, ax=ax, legend=False, **looks)
+    sns.scatterplot(
+        placed, style="measure", markers=MEASURE_MARKERS, alpha=0.75, ax=ax, legend=False, **looks
+    )
+    ax.set(ylim=(-3, 103), xlim=(-0.3, max(len(levels), 2) - 0.7), xlabel="sparsity", ylabel="")
+    ax.set_xticks(np.arange(len(levels)), [f"{s:g}" if s else DENSE for s in levels])
+
+
+def _key(name: str) -> object:
+    looks = {"color": MEASURE_COLOURS[name], "marker": MEASURE_MARKERS[name], "linestyle": "-"}
+    return key(NAMES[name], **looks)
+
+
+__all__ = ["draw", "listing", "table"]

@@ -1,0 +1,76 @@
+"""The finished tables of a study, and the few things that figures and text both ask of them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from thin_ice.margins.analysis import CONTROL, DENSE
+
+FEW_SAMPLES = 5  # fewer lost (or kept) samples than this say nothing about a pair
+FEW_SEEDS = 5  # fewer seeds than this say nothing about a population of networks
+VIEWS = ("clean", "robust")
+Pair = tuple[str, float]  # method (or the control) and sparsity
+
+
+@dataclass(frozen=True)
+class Finished:
+    """``accuracy``, ``thin_ice`` and ``samples`` as the analysis wrote them; ``study`` resolved."""
+
+    accuracy: pd.DataFrame
+    thin_ice: pd.DataFrame
+    samples: pd.DataFrame
+    study: dict[str, Any]
+
+    @property
+    def eps(self) -> float:
+        return self.study["threat"]["eps"]
+
+    @property
+    def norm(self) -> str:
+        """The norm that figures show: the threat model's, or the first one with distances."""
+        norms = list(self.samples.norm.unique())
+        threat = self.study["threat"]["norm"]
+        return threat if threat in norms or not norms else norms[0]
+
+    @cached_property
+    def runs(self) -> list[str]:
+        return list(self.accuracy.run.unique())
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """In the order of the study."""
+        return [name for name in self.accuracy.method.unique() if name != DENSE]
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        return sorted(int(seed) for seed in self.accuracy.seed.unique())
+
+    @cached_property
+    def views(self) -> list[str]:
+        """The kinds of correctness that were analysed, clean first."""
+        return [view for view in VIEWS if view in set(self.main_samples.correctness)]
+
+    @cached_property
+    def main_samples(self) -> pd.DataFrame:
+        """The per-sample table in the norm that figures show."""
+        return self.samples[self.samples.norm == self.norm]
+
+    @cached_property
+    def main_pairs(self) -> pd.DataFrame:
+        """The thin-ice table in the norm that figures show."""
+        return self.thin_ice[self.thin_ice.norm == self.norm]
+
+    def pairs(self, run: str) -> list[Pair]:
+        """Compared networks of a run: methods in order, sparsity rising, the control last."""
+        here = self.thin_ice[self.thin_ice.run == run]
+        found = set(zip(here.method, here.sparsity, strict=True))
+        order = [*self.methods, CONTROL]
+        return sorted(found, key=lambda pair: (order.index(pair[0]), pair[1]))
+
+    @cached_property
+    def classes(self) -> dict[str, int]:
+        """Number of classes by run, from the highest label; a run without samples is absent."""
+        highest = self.samples.groupby("run").label.max()
+        return {str(run): int(label) + 1 for run, label in highest.items()}

@@ -1,0 +1,57 @@
+"""Where panels go: figures grow downwards, and legends stand above the panels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from thin_ice.figures.theme import FADED, WIDTH
+
+HEADER = 0.75  # inches for title and legend
+AXIS = 0.6  # inches for ticks and label below the panels
+
+
+def panels(
+    heights: Sequence[float], columns: int, title: str, share_x: bool | str = False
+) -> tuple[Figure, np.ndarray]:
+    """A figure of ``len(heights)`` rows of panels, each row ``heights`` inches high, and its axes,
+    an array (rows, columns).
+    """
+    figure = Figure(figsize=(WIDTH, sum(heights) + HEADER), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", weight="bold")
+    axes = figure.subplots(
+        len(heights), columns, squeeze=False, sharex=share_x, height_ratios=list(heights)
+    )
+    return figure, axes
+
+
+def wrapped(groups: Sequence[Sequence[Any]], columns: int) -> list[list[Any]]:
+    """Rows of at most ``columns`` items; each group starts a new row."""
+    return [
+        list(group[start : start + columns])
+        for group in groups
+        for start in range(0, len(group), columns)
+    ]
+
+
+def blank(axes: Sequence[Axes]) -> None:
+    """Leave unused places of a grid empty."""
+    for ax in axes:
+        ax.set_axis_off()
+
+
+def note(ax: Axes, text: str) -> None:
+    """A word in the middle of a panel that has nothing to draw."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=FADED)
+
+
+def key(label: str, **looks: Any) -> Line2D:
+    """One entry of a legend."""
+    return Line2D([], [], label=label, **{"linestyle": "none", **looks})
+
+
+def legend(figure: Figure, keys: list[Line2D]) -> None:
+    figure.legend(handles=keys, loc="outside upper right", ncols=min(len(keys), 6), frameon=False)

@@ -1,0 +1,76 @@
+"""One look for all figures: colours, sizes, and how a figure becomes PNG and SVG.
+
+Colours are fixed by meaning and safe for the colour-blind (Okabe and Ito 2008 for sets and
+measures, Tol's muted scheme for methods). Figures are made without pyplot, so drawing leaves no
+state behind, and their bytes depend on the tables alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from thin_ice.files import atomic_path
+from thin_ice.margins.analysis import CONTROL, DENSE
+
+WIDTH = 11.0  # inches; shown at most 1100 CSS pixels wide
+DPI = 150
+FADED = "#767676"
+REFERENCE = "#333333"  # boundary, chance and zero lines
+
+SET_COLOURS = {"kept": "#0072B2", "lost": "#D55E00", "rescued": "#009E73", "never": "#7F7F7F"}
+MEASURE_COLOURS = {"clean": "#333333", "claimed": "#E69F00", "autoattack": "#0072B2"}
+MEASURE_MARKERS = {"clean": "o", "claimed": "^", "autoattack": "s"}
+METHOD_COLOURS = (
+    *("#332288", "#44AA99", "#CC6677", "#999933", "#56B4E9"),
+    *("#882255", "#DDCC77", "#117733", "#AA4499", "#661100"),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+RC = {
+    **sns.axes_style("whitegrid"),
+    **sns.plotting_context("paper", font_scale=1.1),
+    "font.family": ["DejaVu Sans"],
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "grid.color": "#e4e4e4",
+    "svg.hashsalt": "thin-ice",
+    "svg.fonttype": "path",
+}
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """Draw and save under the house style, whatever the caller's settings are."""
+    with mpl.rc_context(RC):
+        yield
+
+
+def method_colours(methods: Sequence[str]) -> dict[str, str]:
+    """The same colour for a method in every figure of a study; dense and its control are dark."""
+    colours = dict(zip(methods, cycle(METHOD_COLOURS), strict=False))
+    return {**colours, DENSE: REFERENCE, CONTROL: REFERENCE}
+
+
+def sparsity_colours(sparsities: Sequence[float]) -> dict[float, str]:
+    """From light to dark as more is pruned."""
+    palette = sns.color_palette("flare", len(sparsities)).as_hex()
+    return dict(zip(sparsities, palette, strict=True))
+
+
+def markers(count: int) -> list[str]:
+    return list(islice(cycle(MARKERS), count))
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write ``stem``.png and ``stem``.svg, without dates, so that equal tables give equal bytes."""
+    paths = [stem.with_suffix(suffix) for suffix in (".png", ".svg")]
+    empty = [{"Software": None}, {"Date": None, "Creator": None}]
+    for path, metadata in zip(paths, empty, strict=True):
+        with theme(), atomic_path(path) as temporary:
+            figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata)
+    return paths

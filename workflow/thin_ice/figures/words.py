@@ -1,0 +1,74 @@
+"""How things are called in labels and sentences: small pure functions from values to text."""
+
+import math
+from collections.abc import Sequence
+
+from thin_ice.margins.analysis import CONTROL, DENSE
+
+NORMS = {"Linf": "L∞", "L2": "L2"}
+CONTROL_NAME = "second dense seed"
+
+
+def norm_name(norm: str) -> str:
+    return NORMS.get(norm, norm)
+
+
+def pair_name(method: str, sparsity: float) -> str:
+    """A network as figures call it: ``hydra 0.9``, ``dense`` or the control."""
+    if method == CONTROL:
+        return CONTROL_NAME
+    return DENSE if method == DENSE else f"{method} {sparsity:g}"
+
+
+def view_name(view: str, eps: float) -> str:
+    return "Clean correctness" if view == "clean" else f"Robust correctness (ε = {eps:.4g})"
+
+
+def titled(run: str, title: str, runs: Sequence[str]) -> str:
+    """A panel's title; the run is named only where there are several."""
+    return f"{run}\n{title}" if len(runs) > 1 else title
+
+
+def eps_name(eps: float) -> str:
+    """An eps as a number and in grey levels: ``0.03137 (8/255)``."""
+    return f"{eps:.4g} ({eps * 255:.4g}/255)"
+
+
+def distance_unit(norm: str) -> str:
+    return f"{norm_name(norm)}, images on [0, 1]"
+
+
+def number(value: float, digits: int = 1) -> str:
+    """A number for a table; a dash where there is none, ∞ for a failed attack's distance."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:.{digits}f}" if math.isfinite(value) else ("∞" if value > 0 else "−∞")
+
+
+def spread(mean: float, deviation: float, digits: int = 1) -> str:
+    """Mean ± deviation; without a deviation (one seed) the mean alone."""
+    tail = "" if math.isnan(deviation) else f" ± {deviation:.{digits}f}"
+    return number(mean, digits) + tail
+
+
+def interval(value: float, low: float, high: float, digits: int = 2) -> str:
+    if math.isnan(value):
+        return number(value)
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def span(values: Sequence[float], digits: int = 1) -> str:
+    """``a to b``, or one number where both read the same."""
+    low, high = number(min(values), digits), number(max(values), digits)
+    return low if low == high else f"{low} to {high}"
+
+
+def listing(items: Sequence[object]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    texts = [f"{item:g}" if isinstance(item, float) else str(item) for item in items]
+    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
+
+
+def counted(count: int, singular: str, plural: str | None = None) -> str:
+    """``1 seed``, ``2 seeds``."""
+    return f"{count} {singular if count == 1 else plural or singular + 's'}"
