@@ -5,11 +5,13 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from thin_ice.checkpoint import Checkpoint
 from thin_ice.errors import ThinIceError
 from thin_ice.provenance.hashing import sha256
+
+if TYPE_CHECKING:
+    from thin_ice.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,10 @@ class Job:
         contents = [sha256(path) for path in self.all_inputs()]
         return hashlib.sha256("\n".join([self.text, *contents]).encode()).hexdigest()
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> "Checkpoint":
         """Where the job keeps its state while it runs; removed when its record is written."""
+        from thin_ice.checkpoint import Checkpoint  # only here: it brings torch
+
         return Checkpoint(self.folder / ".checkpoint.safetensors", self.identity)
 
 

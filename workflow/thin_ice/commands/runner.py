@@ -90,7 +90,8 @@ def _execute(stage: str, command: ModuleType, options: argparse.Namespace) -> No
     outputs = command.run(job)
     facts = {"device": device, "seconds": round(time.monotonic() - clock, 3), **job.facts}
     write_record(options.record, description, job.all_inputs(), outputs, began, facts)
-    job.checkpoint().remove()
+    if command.TORCH:
+        job.checkpoint().remove()
     log.info("done in %.1f s: %s", facts["seconds"], options.record)
 
 

@@ -5,11 +5,12 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.layout import AXIS, blank, key, legend, panels, wrapped
 from thin_ice.figures.theme import MEASURE_COLOURS, MEASURE_MARKERS
-from thin_ice.figures.words import listing, titled
+from thin_ice.figures.words import titled
 from thin_ice.margins.analysis import DENSE
 
 MEASURES = ("clean", "claimed", "autoattack")
@@ -31,10 +32,9 @@ def table(finished: Finished) -> pd.DataFrame:
 
 
 def _measure(networks: pd.DataFrame, name: str) -> pd.DataFrame:
-    columns = {f"{name}{part}_percent": f"{part[1:] or 'value'}" for part in ("", "_low", "_high")}
-    values = networks[[*NETWORK, *columns]].rename(columns=columns)
-    names = {"value": "percent", "low": "low_percent", "high": "high_percent"}
-    return values.rename(columns=names).assign(measure=name)
+    parts = ("percent", "low_percent", "high_percent")
+    values = networks[[*NETWORK, *(f"{name}_{part}" for part in parts)]]
+    return values.set_axis([*NETWORK, *parts], axis=1).assign(measure=name)
 
 
 def draw(points: pd.DataFrame, finished: Finished) -> Figure:
@@ -70,9 +70,6 @@ def _panel(ax: Axes, points: pd.DataFrame) -> None:
     ax.set_xticks(np.arange(len(levels)), [f"{s:g}" if s else DENSE for s in levels])
 
 
-def _key(name: str) -> object:
+def _key(name: str) -> Line2D:
     looks = {"color": MEASURE_COLOURS[name], "marker": MEASURE_MARKERS[name], "linestyle": "-"}
     return key(NAMES[name], **looks)
-
-
-__all__ = ["draw", "listing", "table"]

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from thin_ice.margins.ice import SETS, Correctness, boundary_distance, compare
+from thin_ice.margins.ice import (
+    SETS,
+    Correctness,
+    boundary_distance,
+    compare,
+    require_same_samples,
+)
 from thin_ice.margins.statistics import auroc_with_interval
 
 DENSE = "dense"
@@ -68,6 +74,7 @@ def sample_table(pair: Pair, correctness: Correctness, norm: str, eps: float) ->
     its distance to the boundary that matters (see `thin_ice.margins.ice`).
     """
     table = compare(pair.dense.samples, pair.other.samples, correctness)
+    require_same_samples(table, pair.distances, "a network's evaluation and its distances")
     column = f"signed_distance_{norm.lower()}"
     table = table.merge(pair.distances[["sample_id", column]], on="sample_id", validate="1:1")
     table = table.rename(columns={column: "signed_distance"})

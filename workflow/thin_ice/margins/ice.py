@@ -10,8 +10,14 @@ from typing import Literal
 
 import pandas as pd
 
+from thin_ice.errors import ThinIceError
+
 Correctness = Literal["clean", "robust"]
 SETS = ("kept", "lost", "rescued", "never")
+
+
+class DifferentSamples(ThinIceError):
+    """Two tables that must speak of the same samples do not."""
 
 
 def partition(before: pd.Series, after: pd.Series) -> pd.Series:
@@ -35,10 +41,25 @@ def boundary_distance(
 
 
 def compare(dense: pd.DataFrame, other: pd.DataFrame, correctness: Correctness) -> pd.DataFrame:
-    """sample_id, label and the sample's set, for two per-sample tables of the same samples."""
+    """sample_id, label and the sample's set, for two per-sample tables of the same samples.
+
+    Raises:
+        DifferentSamples: the tables do not hold the same samples.
+    """
     column = "correct" if correctness == "clean" else "robust"
+    require_same_samples(dense, other, "the two networks' evaluations")
     both = dense[["sample_id", "label", column]].merge(
         other[["sample_id", column]], on="sample_id", suffixes=("_dense", "_other"), validate="1:1"
     )
     both["set"] = partition(both[f"{column}_dense"], both[f"{column}_other"])
     return both[["sample_id", "label", "set"]]
+
+
+def require_same_samples(first: pd.DataFrame, second: pd.DataFrame, what: str) -> None:
+    """Raise `DifferentSamples` unless both tables hold the same sample ids, in any order."""
+    if sorted(first.sample_id) != sorted(second.sample_id):
+        shared = len(set(first.sample_id) & set(second.sample_id))
+        raise DifferentSamples(
+            f"{what} are of {len(first)} and of {len(second)} samples with {shared} in common; "
+            "they must be of the same test split"
+        )

@@ -6,6 +6,7 @@ from typing import Any
 from thin_ice import tables
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.study.options import entry
+from thin_ice.study.plan import written
 from thin_ice.study.schema import BadStudy
 
 Tree = dict[str, Any]
@@ -27,6 +28,15 @@ def _eps(study: Tree) -> None:
             f"{eps:g} covers the whole [0, 1] scale of images; allowed: less than 1 "
             f"(for {eps:g} grey levels write {eps:g}/255)",
         )
+
+
+def _sparsities(study: Tree) -> None:
+    """A sparsity names a folder, and must be read back from the name as it was."""
+    for label, method in study["methods"].items():
+        for sparsity in method["sparsities"]:
+            if float(written(sparsity)) != sparsity:
+                key = f"methods.{label}.sparsities"
+                raise BadStudy(key, f"{sparsity!r}; allowed: at most ten decimals")
 
 
 def _dense_epochs(study: Tree) -> None:
@@ -70,4 +80,4 @@ def _data(study: Tree) -> None:
             raise BadStudy(f"datasets.{label}", missing)
 
 
-CHECKS: tuple[Callable[[Tree], None], ...] = (_eps, _dense_epochs, _methods, _data)
+CHECKS: tuple[Callable[[Tree], None], ...] = (_eps, _sparsities, _dense_epochs, _methods, _data)

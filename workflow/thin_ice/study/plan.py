@@ -54,6 +54,11 @@ class Network:
         }
 
 
+def written(sparsity: float) -> str:
+    """A sparsity as it stands in the name of a folder: ``0.95``, at most ten decimals."""
+    return f"{sparsity:.10f}".rstrip("0")
+
+
 class Study:
     """A resolved study: its networks, and the canonical JSON of each job's parameters."""
 
@@ -89,7 +94,7 @@ class Study:
         for label, method in self.resolved["methods"].items():
             if dense.parts[2] in method["objectives"]:
                 for sparsity in method["sparsities"]:
-                    yield Network(dense.run, dense.seed, f"{label}-{sparsity:g}")
+                    yield Network(dense.run, dense.seed, f"{label}-{written(sparsity)}")
 
     def shards(self, dataset: str) -> list[int]:
         """Numbers of the AutoAttack shards that cover a dataset's test split."""

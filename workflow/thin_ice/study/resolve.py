@@ -27,6 +27,7 @@ DISTANCES = [
     {"norm": "Linf", "steps": 1000, "max_stepsize": 1.0},
     {"norm": "Linf", "steps": 1000, "max_stepsize": 10.0},
     {"norm": "L2", "steps": 1000, "max_stepsize": 1.0},
+    {"norm": "L2", "steps": 1000, "max_stepsize": 10.0},
 ]
 ANALYSIS = {"bootstrap": 2000, "seed": 0}
 RESOURCES = {"threads": 1, "mem_mb": 8000, "train_minutes": 240, "attack_minutes": 240}
@@ -41,7 +42,7 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
         BadStudy: an unknown kind or option, or an option of the wrong type.
     """
     study = {key: raw[key] for key in ("name", "seeds", "sparsities")}
-    study["threat"] = {"norm": raw["threat"]["norm"], "eps": _quantity(raw["threat"]["eps"])}
+    study["threat"] = {"norm": raw["threat"]["norm"], "eps": _eps(raw["threat"]["eps"])}
     study["datasets"] = _entries(raw, "datasets", "datasets", DATASET_KEYS)
     study["models"] = _entries(raw, "models", "architectures", MODEL_KEYS)
     study["objectives"] = _entries(raw, "objectives", "objectives", {})
@@ -58,8 +59,12 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
     return study
 
 
-def _quantity(value: float | str) -> float:
-    return fraction(value) if isinstance(value, str) else float(value)
+def _eps(value: float | str) -> float:
+    try:
+        return fraction(value) if isinstance(value, str) else float(value)
+    except (ValueError, ZeroDivisionError):
+        allowed = "a number, or a fraction such as 8/255"
+        raise BadStudy("threat.eps", f"{value!r}; allowed: {allowed}") from None
 
 
 def _entries(raw: Mapping, section: str, table: str, own_keys: Tree) -> Tree:

@@ -1,0 +1,127 @@
+"""The resolved study says everything, and resolving changes only what was left out."""
+
+import json
+from dataclasses import fields
+
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+from thin_ice.study.load import study_from, study_from_file
+from thin_ice.study.plan import Network
+from thin_ice.study.schema import schema
+from thin_ice.training.plan import Plan
+
+STUDIES = [REPOSITORY / "config.yaml", *sorted((REPOSITORY / "workflow/studies").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_published_study_is_sound(path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    study = study_from_file(path)
+    assert len(study.networks()) > len(study.dense_networks()) > 0
+
+
+def test_the_schema_describes_every_field_of_a_plan_with_its_choices():
+    described = schema()["$defs"]["plan"]["properties"]
+    assert set(described) == {field.name for field in fields(Plan)}
+
+
+def test_a_fraction_is_a_number(altered):
+    assert study_from(altered("threat.eps", "8/255")).resolved["threat"]["eps"] == 8 / 255
+
+
+def test_numbers_take_the_type_of_their_option(altered):
+    resolved = study_from(altered("methods.radmm.rho", 1)).resolved
+    assert repr(resolved["methods"]["radmm"]["options"]["rho"]) == "1.0"
+
+
+def test_a_methods_published_plan_holds_unless_the_study_departs_from_it(altered):
+    hydra = study_from(altered("methods.hydra.prune", {"lr": 0.3})).resolved["methods"]["hydra"]
+    assert hydra["prune"]["schedule"] == "cosine_per_epoch"  # published
+    assert hydra["prune"]["epochs"] == 2  # the study's, for all methods
+    assert hydra["prune"]["lr"] == 0.3  # the study's, for this method
+    assert hydra["prune"]["select"] == "last"
+
+
+def test_a_one_shot_method_trains_nothing_while_it_prunes(miniature):
+    methods = study_from(miniature).resolved["methods"]
+    assert methods["lwm"]["prune"]["epochs"] == 0
+    assert methods["lwm"]["finetune"]["epochs"] == 2
+
+
+def test_one_method_may_appear_twice_under_two_labels(altered):
+    study = study_from(altered("methods.lwm_global", {"kind": "lwm", "allocation": "global"}))
+    variants = {network.variant for network in study.networks()}
+    assert {"lwm-0.9", "lwm_global-0.9"} <= variants
+
+
+def test_a_method_prunes_only_the_networks_of_its_objectives(altered):
+    altered("objectives.trades", {"steps": 2})
+    study = study_from(altered("methods.hydra.objectives", ["trades"]))
+    runs = {network.run for network in study.networks() if network.method == "hydra"}
+    assert runs == {"digits-digits_cnn-trades"}
+
+
+def test_a_networks_names_are_its_folders():
+    network = Network("cifar10-resnet18-trades", 2, "hydra-0.95")
+    assert network.folder == "cifar10-resnet18-trades/seed2/hydra-0.95"
+    assert (network.method, network.sparsity) == ("hydra", 0.95)
+    assert network.parts == ("cifar10", "resnet18", "trades")
+
+
+def test_shards_cover_the_test_split(altered):
+    assert study_from(altered("autoattack.shard_size", 60)).shards("digits") == [0]
+    assert study_from(altered("autoattack.shard_size", 59)).shards("digits") == [0, 1]
+
+
+def jobs(study):
+    """Every job of a study by its stage and network."""
+    found = {}
+    for network in study.networks():
+        stages = ["autoattack", "evaluate"]
+        stages += ["dense", "distances"] if network.variant == "dense" else ["prune", "finetune"]
+        for stage in stages:
+            arguments = (network, 0) if stage == "autoattack" else (network,)
+            found[stage, network.folder] = getattr(study, f"{stage}_job")(*arguments)
+    found["dataset", "digits"] = study.dataset_job("digits")
+    found["analyse", ""] = study.analyse_job()
+    return found
+
+
+def test_a_job_is_canonical_json_whatever_the_order_of_the_keys(miniature):
+    backwards = yaml.safe_load(json.dumps(dict(reversed(miniature.items()))))
+    assert jobs(study_from(miniature)) == jobs(study_from(backwards))
+    for text in jobs(study_from(miniature)).values():
+        value = json.loads(text)
+        assert text == json.dumps(value, sort_keys=True, separators=(",", ":"))
+        assert set(value) == {"stage", "parameters", "code"}
+
+
+CHANGES = {
+    "autoattack.square_queries": (30, {"autoattack"}),
+    "methods.hydra.scores": ("random", {"prune hydra"}),
+    "methods.radmm.rho": (0.01, {"prune radmm"}),
+    "training.finetune.lr": (0.3, {"finetune"}),
+    "training.dense.lr": (0.3, {"dense"}),
+    "datasets.digits.partition_seed": (1, {"dataset"}),
+    "analysis.bootstrap": (60, {"analyse"}),
+    "methods.lwm.claimed": ("bcsp_pgd50", {"evaluate lwm", "evaluate dense"}),
+    "resources.mem_mb": (900, set()),
+    "sparsities": ([0.9, 0.99], {"analyse"}),  # old jobs stay; new ones are added
+}
+
+
+def names_of(stage, folder):
+    """How a job may be meant above: by its stage, or by stage and method."""
+    method = folder.split("/")[-1].split("-")[0]
+    return {stage, f"{stage} {method}"}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_change_touches_just_the_jobs_that_read_it(altered, miniature, key):
+    before = jobs(study_from(miniature))
+    value, expected = CHANGES[key]
+    after = jobs(study_from(altered(key, value)))
+    touched = {name for name in before if before[name] != after[name]}
+    assert touched == {name for name in before if expected & names_of(*name)}

@@ -1,0 +1,150 @@
+"""The workflow through Snakemake itself: a miniature study from nothing to its report."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import MINIATURE, REPOSITORY
+
+from thin_ice.provenance.hashing import sha256
+from thin_ice.study.load import study_from
+
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+RUN = "digits-digits_cnn-pgd_at"
+
+
+def snakemake(folder, *arguments, study="study.yaml"):
+    """Run Snakemake on the study in ``folder``, as a person would."""
+    command = [SNAKEMAKE, "-s", REPOSITORY / "Snakefile", "--directory", folder]
+    command += ["--configfile", folder / study, *arguments]
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return subprocess.run(command, capture_output=True, text=True, env=clean, check=False)
+
+
+def planned(folder, **changes):
+    """How many jobs of each rule a dry run plans, after the changes to the study."""
+    (folder / "changed.yaml").write_text(yaml.safe_dump(MINIATURE | changes))
+    done = snakemake(folder, "-n", "--quiet", "rules", study="changed.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    counts = {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdigit()}
+    return {rule: count for rule, count in counts.items() if rule not in ("all", "total")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder in which the miniature study has run."""
+    folder = tmp_path_factory.mktemp("miniature")
+    (folder / "study.yaml").write_text(yaml.safe_dump(MINIATURE))
+    done = snakemake(folder, "--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(finished):
+    return finished / "results" / "miniature"
+
+
+def test_every_network_has_its_artifacts(results):
+    for network in study_from(MINIATURE).networks():
+        folder = results / network.folder
+        for name in ("model.safetensors", "history.csv", "evaluation/samples.parquet"):
+            assert (folder / name).is_file()
+    assert (results / "report" / "report.html").stat().st_size > 10_000
+
+
+def test_the_resolved_study_is_saved_and_says_everything(results):
+    saved = yaml.safe_load((results / "study" / "study.yaml").read_text())
+    assert saved == study_from(MINIATURE).resolved
+
+
+def test_nothing_is_left_lying_about(results):
+    hidden = [path for path in results.rglob(".*") if path.is_file()]
+    assert hidden == []
+
+
+def test_the_chain_of_records_is_closed(results):
+    """Every input of every record is the output of another, with the same checksum."""
+    made, used = {}, []
+    for path in results.rglob("provenance.json"):
+        statement = json.loads(path.read_text())
+        described = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+        for entries, add in (
+            (statement["subject"], lambda file, digest: made.__setitem__(file, digest)),
+            (described, lambda file, digest: used.append((file, digest))),
+        ):
+            for entry in entries:
+                add((path.parent / entry["name"]).resolve(), entry["digest"]["sha256"])
+    assert len(made) > 50
+    assert all(made[file] == digest for file, digest in used)
+    assert all(sha256(file) == digest for file, digest in made.items())
+
+
+def test_the_sets_in_the_analysis_follow_from_the_tables_of_the_networks(results):
+    samples = pd.read_parquet(results / "analysis" / "samples.parquet")
+    one = samples.query("seed == 0 and other == 'hydra-0.9' and correctness == 'robust'")
+    dense = pd.read_parquet(results / RUN / "seed0/dense/evaluation/samples.parquet")
+    pruned = pd.read_parquet(results / RUN / "seed0/hydra-0.9/evaluation/samples.parquet")
+    lost = dense.sample_id[dense.robust.to_numpy() & ~pruned.robust.to_numpy()]
+    assert set(one.sample_id[one.set == "lost"]) == set(lost)
+
+
+def test_a_second_start_has_nothing_to_do(finished):
+    assert planned(finished) == {}
+
+
+def test_another_attack_protocol_reruns_attacks_and_what_follows(finished):
+    protocol = MINIATURE["autoattack"] | {"seed": 1}
+    expected = {"autoattack": 16, "evaluate": 8, "analyse": 1, "report": 1, "study": 1}
+    assert planned(finished, autoattack=protocol) == expected
+
+
+def test_a_new_sparsity_adds_jobs_and_trains_nothing_again(finished):
+    plan = planned(finished, sparsities=[0.9, 0.5])
+    assert plan["prune"] == plan["finetune"] == plan["evaluate"] == 6
+    assert "dense" not in plan
+    assert "distances" not in plan
+
+
+def test_an_option_of_one_method_reruns_that_method(finished):
+    methods = MINIATURE["methods"] | {"hydra": {"scores": "random"}}
+    plan = planned(finished, methods=methods)
+    assert plan["prune"] == plan["finetune"] == plan["evaluate"] == 2
+
+
+def test_a_bad_study_writes_nothing_and_shows_no_traceback(tmp_path):
+    (tmp_path / "study.yaml").write_text(
+        yaml.safe_dump(MINIATURE | {"threat": {"norm": "Linf", "eps": 8}})
+    )
+    done = snakemake(tmp_path, "--cores", "1")
+    assert done.returncode != 0
+    assert "threat.eps" in done.stderr
+    assert "8/255" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_slurm_profile_plans_the_full_study_from_the_checkout(tmp_path):
+    command = [SNAKEMAKE, "-n", "--quiet", "rules", "--profile", "slurm"]
+    command += ["--configfile", "workflow/studies/thin-ice.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "autoattack" in done.stdout
+
+
+GPU_RULES = {"dense", "prune", "finetune", "autoattack", "evaluate", "distances"}
+
+
+def test_every_rule_that_computes_on_networks_asks_for_a_gpu_and_no_other():
+    asks = {}
+    for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
+            asks[block.split(":")[0]] = "gpu=1," in block
+    assert {rule for rule, gpu in asks.items() if gpu} == GPU_RULES

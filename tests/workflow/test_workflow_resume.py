@@ -1,0 +1,120 @@
+"""A job killed at any moment and started again ends with what an uninterrupted one ends with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import MINIATURE, REPOSITORY
+
+from thin_ice.provenance.hashing import sha256
+from thin_ice.study.load import study_from
+
+LONGER = {"epochs": 60}  # long enough to be killed in the middle
+STUDY = MINIATURE | {
+    "seeds": [0],
+    "training": {"dense": LONGER, "prune": LONGER, "finetune": LONGER},
+    "autoattack": MINIATURE["autoattack"] | {"shard_size": 60, "square_queries": 2000},
+}
+DENSE, RADMM = "dense", "radmm-0.9"
+
+
+def command(stage, job, record, **inputs):
+    """The command line that a rule runs."""
+    words = [sys.executable, "-m", "thin_ice", stage, "--job", job, "--record", record]
+    for name, path in inputs.items():
+        words += [f"--{name}", path]
+    return [str(word) for word in words]
+
+
+def environment():
+    return os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow")}
+
+
+def run(words):
+    done = subprocess.run(words, capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def run_and_kill(words, checkpoint):
+    """Start, wait until the job has saved its state, and kill it without warning."""
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, env=environment())
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the job ended before it could be killed"
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """Each stage's command line without its record, after uninterrupted runs; and its folder."""
+    root = tmp_path_factory.mktemp("chain")
+    study = study_from(STUDY)
+    networks = {network.variant: network for network in study.networks()}
+    dataset = root / "dataset" / "dataset.safetensors"
+    stages = {}
+
+    def add(name, stage, job, **inputs):
+        folder = root / name
+        run(command(stage, job, folder / "provenance.json", **inputs))
+        stages[name] = (stage, job, inputs, folder)
+        return folder / "model.safetensors"
+
+    add("dataset", "dataset", study.dataset_job("digits"))
+    dense = add("dense", "dense", study.dense_job(networks[DENSE]), dataset=dataset)
+    for method in ("hydra", "radmm"):
+        job = study.prune_job(networks[f"{method}-0.9"])
+        pruned = add(f"prune-{method}", "prune", job, dataset=dataset, model=dense)
+    job = study.finetune_job(networks[RADMM])
+    tuned = add("finetune", "finetune", job, dataset=dataset, model=pruned)
+    job = study.autoattack_job(networks[RADMM], 0)
+    add("autoattack", "autoattack", job, dataset=dataset, model=tuned)
+    return stages
+
+
+@pytest.mark.parametrize("name", ["dense", "prune-hydra", "prune-radmm", "finetune", "autoattack"])
+def test_a_killed_job_resumes_and_ends_the_same(chain, tmp_path, name):
+    stage, job, inputs, uninterrupted = chain[name]
+    words = command(stage, job, tmp_path / "provenance.json", **inputs)
+    checkpoint = tmp_path / ".checkpoint.safetensors"
+    run_and_kill(words, checkpoint)
+    assert not (tmp_path / "provenance.json").exists()
+    assert not any(path.name.startswith(("model", "outcomes")) for path in tmp_path.iterdir())
+    done = subprocess.run(words, capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 0, done.stderr
+    assert "going on after" in done.stderr
+    for artifact in artifacts(uninterrupted):
+        assert sha256(tmp_path / artifact) == sha256(uninterrupted / artifact), artifact
+    assert not checkpoint.exists()
+
+
+def artifacts(folder):
+    statement = json.loads((folder / "provenance.json").read_text())
+    return [subject["name"] for subject in statement["subject"]]
+
+
+def test_a_checkpoint_of_another_job_is_not_taken(chain, tmp_path):
+    stage, job, inputs, _ = chain["dense"]
+    run_and_kill(
+        command(stage, job, tmp_path / "provenance.json", **inputs),
+        tmp_path / ".checkpoint.safetensors",
+    )
+    other = job.replace('"seed":0', '"seed":1')
+    assert other != job
+    words = command(stage, other, tmp_path / "provenance.json", **inputs)
+    done = subprocess.run(words, capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 0, done.stderr
+    assert "checkpoint of another job" in done.stderr
+    assert "going on after" not in done.stderr
+
+
+def test_the_command_of_a_finished_artifact_is_in_its_record(chain):
+    for stage, _, _, folder in chain.values():
+        record = json.loads((Path(folder) / "provenance.json").read_text())
+        line = record["predicate"]["buildDefinition"]["internalParameters"]["command"]
+        assert line.startswith(f"python -m thin_ice {stage} --job ")

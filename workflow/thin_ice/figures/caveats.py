@@ -1,0 +1,118 @@
+"""What the numbers of this study cannot carry, from the tables themselves."""
+
+import numpy as np
+import pandas as pd
+
+from thin_ice.attacks.protocols import PUBLISHED_FOR_EPS
+from thin_ice.figures.finished import FEW_SAMPLES, FEW_SEEDS, Finished
+from thin_ice.figures.headline import at_chance
+from thin_ice.figures.sentences import too_few
+from thin_ice.figures.words import counted, eps_name, listing, norm_name
+from thin_ice.margins.analysis import CONTROL
+
+REENCODED = "-jpeg"  # ends the name of a dataset read from a JPEG copy
+
+
+def caveats(finished: Finished) -> list[str]:
+    """Every caveat that applies, the gravest first."""
+    found = [
+        *jpeg_copy(finished.accuracy),
+        *degenerate(finished.accuracy, finished.classes),
+        *few_seeds(len(finished.seeds)),
+        *no_control(finished.thin_ice),
+        *few_lost(finished.thin_ice),
+        *failed_distances(finished.samples),
+        same_eps(finished.eps),
+        scaled_protocols(finished.eps),
+        POOLED,
+    ]
+    return found
+
+
+POOLED = (
+    "Intervals speak of the test samples, not of training again. Where seeds are pooled, the same "
+    "test sample counts once a seed, so those intervals are too narrow."
+)
+
+
+def jpeg_copy(accuracy: pd.DataFrame) -> list[str]:
+    names = sorted(name for name in accuracy.dataset.unique() if name.endswith(REENCODED))
+    if not names:
+        return []
+    return [
+        f"The images of {listing(names)} are a JPEG re-encoded copy of the dataset: no figure here "
+        "is comparable to published ones."
+    ]
+
+
+def degenerate(accuracy: pd.DataFrame, classes: dict[str, int]) -> list[str]:
+    """Networks that classify no better than guessing."""
+    rows = accuracy[at_chance(accuracy, classes)]
+    names = rows[["run", "variant", "seed"]].drop_duplicates()
+    if names.empty:
+        return []
+    texts = [f"{row.variant} of {row.run}, seed {row.seed}" for row in names.itertuples()]
+    return [
+        f"{counted(len(texts), 'network')} at or near chance, by clean accuracy: {listing(texts)}. "
+        "What such a network gets right, loses or survives means nothing."
+    ]
+
+
+def few_seeds(seeds: int) -> list[str]:
+    if seeds >= FEW_SEEDS:
+        return []
+    return [
+        f"{counted(seeds, 'seed')}, fewer than {FEW_SEEDS}: the numbers describe these networks "
+        "and make no claim about the population of networks trained this way."
+    ]
+
+
+def no_control(thin_ice: pd.DataFrame) -> list[str]:
+    if (thin_ice.method == CONTROL).any():
+        return []
+    return [
+        "One seed a run, hence no control: how much of the loss is churn that a second dense seed "
+        "would show as well is unknown."
+    ]
+
+
+def few_lost(thin_ice: pd.DataFrame) -> list[str]:
+    few = int(too_few(thin_ice).sum())
+    if not few:
+        return []
+    return [
+        f"In {few} of {counted(len(thin_ice), 'row')} of the thin-ice table fewer than "
+        f"{FEW_SAMPLES} samples are lost or kept: too few to say anything, whatever the interval."
+    ]
+
+
+def failed_distances(samples: pd.DataFrame) -> list[str]:
+    """A sentence a norm in which the distance attack failed on some sample of a dense network."""
+    clean = samples[samples.correctness == "clean"]
+    measured = clean.drop_duplicates(["run", "seed", "norm", "sample_id"])
+    failed = measured.assign(failed=np.isinf(measured.signed_distance)).groupby("norm").failed
+    return [
+        f"In {norm_name(norm)} no adversarial distance was found for {count} of {size} samples "
+        "(dense networks together): they are left out of the distributions, and AUROC and the bins "
+        "count them as farthest."
+        for norm, count, size in zip(failed.sum().index, failed.sum(), failed.size(), strict=True)
+        if count
+    ]
+
+
+def same_eps(eps: float) -> str:
+    return (
+        f"AutoAttack ran at the study's ε = {eps_name(eps)}; robust means robust to that, not to "
+        "every attack."
+    )
+
+
+def scaled_protocols(eps: float) -> str:
+    """Published protocols are for 8/255; elsewhere they are carried over by the same ratio."""
+    if np.isclose(eps, PUBLISHED_FOR_EPS):
+        return "The claimed protocols are the published ones: the study's ε is their 8/255."
+    return (
+        f"The claimed protocols are published for 8/255; their ε and step sizes are multiplied by "
+        f"{eps / PUBLISHED_FOR_EPS:.4g} to the study's ε = {eps_name(eps)}, which their authors "
+        "never measured."
+    )

@@ -1,0 +1,37 @@
+"""The thin-ice table as text: set sizes, median distances, AUROCs with their intervals."""
+
+import pandas as pd
+
+from thin_ice.figures.words import interval, norm_name, number, pair_name
+from thin_ice.margins.ice import SETS
+
+HEADER = (
+    *("compared with dense", "seed", "correctness", "norm", *SETS),
+    *("median distance, kept", "lost", "AUROC lost", "AUROC rescued"),
+)
+
+
+def ice_cells(thin_ice: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows; the run is a column only where there are several."""
+    rows = [_cells(row) for row in thin_ice.to_dict("records")]
+    if thin_ice.run.nunique() > 1:
+        runs = thin_ice.run
+        return ["run", *HEADER], [[run, *row] for run, row in zip(runs, rows, strict=True)]
+    return list(HEADER), rows
+
+
+def _cells(row: dict) -> list[str]:
+    return [
+        pair_name(row["method"], row["sparsity"]),
+        str(row["seed"]),
+        row["correctness"],
+        norm_name(row["norm"]),
+        *(str(row[f"{name}_samples"]) for name in SETS),
+        *(number(float(row[f"{name}_median_distance"]), 4) for name in ("kept", "lost")),
+        *(_auroc(row, name) for name in ("lost", "rescued")),
+    ]
+
+
+def _auroc(row: dict, name: str) -> str:
+    parts = (row[f"auroc_{name}"], row[f"auroc_{name}_low"], row[f"auroc_{name}_high"])
+    return interval(*map(float, parts))

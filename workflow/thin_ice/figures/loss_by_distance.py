@@ -1,0 +1,115 @@
+"""How likely a sample is to be lost, by how far it stood from the boundary that matters."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import binomtest
+
+from thin_ice.figures.finished import Finished
+from thin_ice.figures.layout import AXIS, key, legend, note, panels
+from thin_ice.figures.theme import REFERENCE, markers, sparsity_colours
+from thin_ice.figures.words import CONTROL_NAME, distance_unit, number, titled, view_name
+from thin_ice.margins.analysis import CONTROL
+
+BINS = 10
+SAMPLES_A_BIN = 20  # at least, over the distinct dense-right samples of a run
+CONFIDENCE = 0.95
+PAIR = ["run", "correctness", "norm", "method", "sparsity"]
+COLUMNS = [*PAIR, "bin", "from_distance", "to_distance", "samples", "lost", "share", "low", "high"]
+
+
+def table(finished: Finished) -> pd.DataFrame:
+    """Among samples that the dense network has right, the share lost in each quantile bin of
+    distance, with its 95 % Wilson interval. Seeds are pooled; the bins are those of a run and kind
+    of correctness, the same for all its pairs. An infinite distance is in the last bin.
+    """
+    samples = finished.main_samples
+    right = samples[samples.set.isin(["kept", "lost"])]
+    parts = [_binned(here) for _, here in right.groupby(["run", "correctness"], sort=False)]
+    return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def _binned(right: pd.DataFrame) -> pd.DataFrame:
+    values = right.boundary_distance.to_numpy(dtype=float)
+    distinct = len(right.drop_duplicates(["seed", "sample_id"]))
+    edges = bin_edges(values, int(np.clip(distinct // SAMPLES_A_BIN, 1, BINS)))
+    right = right.assign(bin=bin_numbers(values, edges), lost=right.set == "lost")
+    counts = right.groupby([*PAIR, "bin"], sort=False).lost.agg(["size", "sum"]).reset_index()
+    counts = counts.rename(columns={"size": "samples", "sum": "lost"})
+    counts["from_distance"] = edges[counts.bin - 1]
+    counts["to_distance"] = edges[counts.bin]
+    shares = [wilson(*pair) for pair in zip(counts.lost, counts.samples, strict=True)]
+    counts[["share", "low", "high"]] = shares
+    return counts.sort_values([*PAIR, "bin"])
+
+
+def bin_edges(values: np.ndarray, bins: int) -> np.ndarray:
+    """Edges of quantile bins, each edge a value that occurs; bins that ties would empty are
+    merged. The first edge is 0.
+    """
+    upper = np.quantile(values, np.arange(1, bins + 1) / bins, method="inverted_cdf")
+    return np.concatenate([[0.0], np.unique(upper)])
+
+
+def bin_numbers(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Bin of each value, from 1 (nearest); a value on an edge is in the nearer bin."""
+    return np.searchsorted(edges[1:-1], values, side="left") + 1
+
+
+def wilson(lost: int, samples: int) -> tuple[float, float, float]:
+    """Share with its Wilson interval."""
+    found = binomtest(int(lost), int(samples)).proportion_ci(CONFIDENCE, "wilson")
+    return lost / samples, float(found.low), float(found.high)
+
+
+def draw(shares: pd.DataFrame, finished: Finished) -> Figure:
+    """A row of panels a run and method, a column a kind of correctness, a line a sparsity, and the
+    control beside them.
+    """
+    rows = [
+        (run, method)
+        for run in finished.runs
+        for method in dict(finished.pairs(run))
+        if method != CONTROL
+    ]
+    title = "Share of the dense network's right samples that are lost, by distance"
+    figure, axes = panels([2.3 + AXIS] * len(rows), len(finished.views), title)
+    looks = _looks(sorted(shares.sparsity[shares.method != CONTROL].unique()))
+    for (run, method), places in zip(rows, axes, strict=True):
+        for view, ax in zip(finished.views, places, strict=True):
+            here = shares[(shares.run == run) & (shares.correctness == view)]
+            _panel(ax, here[here.method.isin([method, CONTROL])], looks)
+            text = f"{method}: {view_name(view, finished.eps).lower()}"
+            ax.set_title(titled(run, text, finished.runs))
+            ax.set_xlabel(f"distance to the boundary, up to ({distance_unit(finished.norm)})")
+        places[0].set_ylabel("share lost")
+    legend(figure, [key(_line_name(s), linestyle="-", **look) for s, look in looks.items()])
+    return figure
+
+
+def _looks(sparsities: list[float]) -> dict[float, dict[str, str]]:
+    """Colour and marker of each line; the control's sparsity is 0."""
+    colours = sparsity_colours(sparsities)
+    shapes = dict(zip(sparsities, markers(len(sparsities)), strict=True))
+    looks = {s: {"color": colours[s], "marker": shapes[s]} for s in sparsities}
+    return looks | {0.0: {"color": REFERENCE, "marker": "x"}}
+
+
+def _line_name(sparsity: float) -> str:
+    return f"sparsity {sparsity:g}" if sparsity else CONTROL_NAME
+
+
+def _panel(ax: Axes, shares: pd.DataFrame, looks: dict[float, dict[str, str]]) -> None:
+    ends = shares.drop_duplicates("bin").set_index("bin").to_distance.sort_index()
+    lines = list(shares.groupby("sparsity"))
+    for place, (sparsity, here) in enumerate(lines):
+        offset = 0.12 * (place - (len(lines) - 1) / 2)
+        errors = [here.share - here.low, here.high - here.share]
+        look = {"markersize": 4.5, "linewidth": 1.1, "capsize": 2, **looks[sparsity]}
+        ax.errorbar(here.bin + offset, here.share, yerr=np.maximum(errors, 0), **look)
+    if not lines:
+        note(ax, "the dense network has no sample right")
+    ax.set_xticks(ends.index, [number(value, 3) for value in ends], fontsize="small")
+    ax.set(ylim=(-0.03, 1.03))
+    ax.grid(axis="x", visible=False)

@@ -1,0 +1,74 @@
+"""What a study ran, in a few sentences from its tables and its resolved parameters."""
+
+from collections.abc import Iterator
+
+from thin_ice.figures.finished import Finished
+from thin_ice.figures.words import counted, eps_name, listing, norm_name
+from thin_ice.margins.analysis import DENSE
+
+
+def what_was_run(finished: Finished) -> list[str]:
+    return [
+        _networks(finished),
+        *_methods(finished),
+        _threat(finished),
+        _autoattack(finished.study["autoattack"]),
+        _distances(finished.study["distances"]),
+    ]
+
+
+def _networks(finished: Finished) -> str:
+    accuracy = finished.accuracy
+    names = accuracy[["run", "seed", "variant"]].drop_duplicates()
+    dense = int((names.variant == DENSE).sum())
+    runs = [_run_name(run, data) for run, data in accuracy.groupby("run", sort=False).dataset]
+    samples = listing(sorted(accuracy.test_samples.unique()))
+    return (
+        f"{counted(dense, 'dense network')} and {len(names) - dense} pruned from them, "
+        f"seed{'s' * (len(finished.seeds) > 1)} {listing(finished.seeds)}, "
+        f"evaluated on {samples} test samples: {listing(runs)}."
+    )
+
+
+def _run_name(run: str, dataset: object) -> str:
+    """A run's model, data and objective; the dataset is what the evaluation recorded."""
+    _, model, objective = run.split("-")
+    return f"{model} on {listing(sorted(set(dataset)))}, trained by {objective}"
+
+
+def _methods(finished: Finished) -> Iterator[str]:
+    """A sentence a method: which method it is, how far it pruned and the protocol it claims by."""
+    for label in finished.methods:
+        rows = finished.accuracy[finished.accuracy.method == label]
+        method = finished.study["methods"][label]
+        kind = "" if method["kind"] == label else f" (method {method['kind']})"
+        yield (
+            f"{label}{kind} prunes each {method['unit']} on its own to sparsity "
+            f"{listing(sorted(rows.sparsity.unique().tolist()))} and claims by "
+            f"{listing(sorted(rows.protocol.unique()))}."
+        )
+
+
+def _threat(finished: Finished) -> str:
+    norm = norm_name(finished.study["threat"]["norm"])
+    return f"Threat model: {norm}, ε = {eps_name(finished.eps)} on images scaled to [0, 1]."
+
+
+def _autoattack(options: dict) -> str:
+    attacks = f" ({listing(options['attacks'])})" if options.get("attacks") else ""
+    return (
+        f"AutoAttack: version {options['version']}{attacks}, seed {options['seed']}, batches of "
+        f"{options['batch_size']}, shards of {options['shard_size']} samples; its verdicts depend "
+        "on all of these."
+    )
+
+
+def _distances(runs: list[dict]) -> str:
+    names = [
+        f"{norm_name(run['norm'])} with {run['steps']} steps of at most {run['max_stepsize']:g}"
+        for run in runs
+    ]
+    return (
+        f"Distances: the smallest found by FMN on the dense network, {listing(names)}. "
+        "They are upper bounds: the attack may miss a nearer boundary."
+    )
