@@ -136,7 +136,8 @@ def test_the_slurm_profile_plans_the_full_study_from_the_checkout(tmp_path):
     command += ["--configfile", "workflow/studies/thin-ice.yaml"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "autoattack" in done.stdout
+    total = int(re.search(r"^total\s+(\d+)$", done.stdout, flags=re.MULTILINE)[1])
+    assert f"{total:,} jobs" in (REPOSITORY / "README.md").read_text()
 
 
 GPU_RULES = {"dense", "prune", "finetune", "autoattack", "evaluate", "distances"}
@@ -148,3 +149,19 @@ def test_every_rule_that_computes_on_networks_asks_for_a_gpu_and_no_other():
         for block in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
             asks[block.split(":")[0]] = "gpu=1," in block
     assert {rule for rule, gpu in asks.items() if gpu} == GPU_RULES
+
+
+def test_the_dry_runs_commands_make_the_same_artifacts_without_snakemake(results, tmp_path):
+    small = MINIATURE | {"seeds": [0], "methods": {"lwm": {}}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(small))
+    done = snakemake(tmp_path, "-n", "--forceall", "--printshellcmds")
+    lines = done.stdout.splitlines()
+    mark = "Shell command: "
+    commands = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+    (tmp_path / "study.sh").write_text("\n".join(commands))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    library = {"PYTHONPATH": str(REPOSITORY / "workflow"), "PATH": path}
+    subprocess.run(["sh", "-e", "study.sh"], cwd=tmp_path, env=os.environ | library, check=True)
+    for artifact in ("dense/model.safetensors", "lwm-0.9/evaluation/samples.parquet"):
+        alone = tmp_path / "results/miniature" / RUN / "seed0" / artifact
+        assert sha256(alone) == sha256(results / RUN / "seed0" / artifact)

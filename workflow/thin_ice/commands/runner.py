@@ -88,7 +88,8 @@ def _execute(stage: str, command: ModuleType, options: argparse.Namespace) -> No
     job.folder.mkdir(parents=True, exist_ok=True)
     began, clock = now(), time.monotonic()
     outputs = command.run(job)
-    facts = {"device": device, "seconds": round(time.monotonic() - clock, 3), **job.facts}
+    facts = {"device": device, "threads": options.threads if command.TORCH else None}
+    facts |= {"seconds": round(time.monotonic() - clock, 3), **job.facts}
     write_record(options.record, description, job.all_inputs(), outputs, began, facts)
     if command.TORCH:
         job.checkpoint().remove()

@@ -13,5 +13,5 @@ INPUTS = ()
 
 def run(job: Job) -> list[Path]:
     path = job.folder / "study.yaml"
-    write_text(path, yaml.safe_dump(job.parameters["study"], sort_keys=False))
+    write_text(path, yaml.safe_dump(job.parameters["study"]))
     return [path]

@@ -76,9 +76,7 @@ def _begin(
         alive = groups["alive"]["alive"].to(labels.device)
         done = groups.get("codes", {})
         return ShardState(alive, {name: done[name] for name in facts["seconds"]}, facts)
-    correct = (
-        labels == predictions(model, images, cascade.batch_size) if len(labels) else labels > 0
-    )
+    correct = labels == predictions(model, images, cascade.batch_size)
     return ShardState(correct, {}, {"seconds": {}, "warnings": {}})
 
 
@@ -99,7 +97,7 @@ def _attack(
         code[survivors.cpu()] = torch.where(
             outcome.withstood.cpu(), NAMES.index(WITHSTOOD), NAMES.index(BROKEN)
         ).to(torch.uint8)
-        warnings = outcome.warnings
+        warnings = sorted(set(outcome.warnings))
     state.codes[name] = code
     state.facts["seconds"][name] = round(time.monotonic() - began, 3)
     state.facts["warnings"][name] = warnings

@@ -18,7 +18,7 @@ def accuracy_table(names: list[dict], metrics: list[dict]) -> pd.DataFrame:
 def _row(name: dict, numbers: dict, protocol: str) -> dict:
     claimed = numbers["claimed"][protocol]
     return {
-        **name,
+        **{key: name[key] for key in ("run", "seed", "variant", "method", "sparsity")},
         "dataset": numbers["dataset"],
         "test_samples": numbers["samples"],
         "sparsity_of_prunable": numbers["sparsity"]["prunable"],

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from thin_ice.figures.finished import Finished
-from thin_ice.figures.layout import AXIS, blank, key, legend, panels, wrapped
+from thin_ice.figures.layout import AXIS, blank, head, key, panels, wrapped
 from thin_ice.figures.theme import MEASURE_COLOURS, MEASURE_MARKERS
 from thin_ice.figures.words import titled
 from thin_ice.margins.analysis import DENSE
@@ -17,6 +17,7 @@ MEASURES = ("clean", "claimed", "autoattack")
 NAMES = {"clean": "clean", "claimed": "claimed (own protocol)", "autoattack": "AutoAttack"}
 COLUMNS = 4
 NETWORK = ["run", "method", "variant", "sparsity", "seed", "protocol"]
+TITLE = "Clean, claimed and AutoAttack accuracy"
 
 
 def table(finished: Finished) -> pd.DataFrame:
@@ -45,7 +46,7 @@ def draw(points: pd.DataFrame, finished: Finished) -> Figure:
     ]
     rows = wrapped(groups, COLUMNS)
     columns = max(2, *(len(row) for row in rows)) if rows else 1
-    figure, axes = panels([2.2 + AXIS] * max(len(rows), 1), columns, "Accuracy")
+    figure, axes = panels([2.2 + AXIS] * max(len(rows), 1), columns)
     for row, places in zip(rows, axes, strict=False):
         for (run, method), ax in zip(row, places, strict=False):
             here = points[(points.run == run) & (points.method == method)]
@@ -54,7 +55,7 @@ def draw(points: pd.DataFrame, finished: Finished) -> Figure:
         places[0].set_ylabel("correct test samples (%)")
         blank(places[len(row) :])
     blank(axes[len(rows) :].flat)
-    legend(figure, [_key(name) for name in MEASURES])
+    head(figure, TITLE, [_key(name) for name in MEASURES])
     return figure
 
 

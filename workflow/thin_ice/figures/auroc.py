@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from thin_ice.figures.finished import FEW_SAMPLES, Finished
-from thin_ice.figures.layout import AXIS, key, legend, panels
+from thin_ice.figures.layout import AXIS, head, key, panels
 from thin_ice.figures.theme import FADED, REFERENCE, method_colours
 from thin_ice.figures.words import pair_name, titled, view_name
 
@@ -16,6 +16,7 @@ COLUMNS = [
     *("run", "method", "sparsity", "seed", "other", "correctness", "norm"),
     *("kept_samples", "lost_samples", "auroc_lost", "auroc_lost_low", "auroc_lost_high"),
 ]
+TITLE = "AUROC of distance for lost against kept samples"
 
 
 def table(finished: Finished) -> pd.DataFrame:
@@ -31,8 +32,7 @@ def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
     runs = [run for run in finished.runs if finished.pairs(run)]
     stride = rows.seed.nunique() + 1
     heights = [len(finished.pairs(run)) * stride * LINE + AXIS + 0.3 for run in runs]
-    title = "AUROC of distance for lost against kept samples"
-    figure, axes = panels(heights, len(finished.views), title)
+    figure, axes = panels(heights, len(finished.views))
     rows = rows.assign(place=_places(rows, finished, stride))
     colours = method_colours(finished.methods)
     for run, across in zip(runs, axes, strict=True):
@@ -43,7 +43,7 @@ def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
             ax.set_title(titled(run, view_name(view, finished.eps), finished.runs))
         for ax in across[1:]:
             ax.set_yticklabels([])
-    legend(figure, _keys())
+    head(figure, TITLE, _keys())
     return figure
 
 
@@ -72,7 +72,7 @@ def _frame(ax: Axes, names: list[str], stride: int) -> None:
     ax.set_yticks(np.arange(len(names)) * stride + (stride - 2) / 2, names)
     ax.set(xlim=(-0.03, 1.03), ylim=(len(names) * stride - 1, -1.4), xlabel="AUROC of distance")
     ax.grid(axis="y", visible=False)
-    ax.text(1.045, -1.4, "lost", fontsize=7, va="bottom", color=FADED)
+    ax.text(1.045, -1.4, "n lost", fontsize=7, va="bottom", color=FADED)
 
 
 def _keys() -> list[Line2D]:

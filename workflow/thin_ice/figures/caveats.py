@@ -15,7 +15,7 @@ REENCODED = "-jpeg"  # ends the name of a dataset read from a JPEG copy
 
 def caveats(finished: Finished) -> list[str]:
     """Every caveat that applies, the gravest first."""
-    found = [
+    return [
         *jpeg_copy(finished.accuracy),
         *degenerate(finished.accuracy, finished.classes),
         *few_seeds(len(finished.seeds)),
@@ -26,7 +26,6 @@ def caveats(finished: Finished) -> list[str]:
         scaled_protocols(finished.eps),
         POOLED,
     ]
-    return found
 
 
 POOLED = (

@@ -7,16 +7,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from thin_ice.figures.finished import Finished
-from thin_ice.figures.layout import AXIS, key, legend, panels
+from thin_ice.figures.layout import AXIS, head, key, panels
 from thin_ice.figures.theme import REFERENCE, SET_COLOURS
 from thin_ice.figures.words import distance_unit, pair_name, titled, view_name
 from thin_ice.margins.ice import SETS
 
 ROW = 1.3  # inches a pair
 DRAWN = 400  # points of a set at most, evenly spaced by rank; the boxes stand on all
+SPARSE = 100  # up to this many points are drawn opaque
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 PAIR = ["run", "method", "sparsity"]
 KEYS = [*PAIR, "correctness", "norm"]
+TITLE = "Signed distance to the dense network's decision boundary"
 
 
 def table(finished: Finished) -> pd.DataFrame:
@@ -48,8 +50,7 @@ def draw(boxes: pd.DataFrame, finished: Finished) -> Figure:
     rows = [(run, *pair) for run in finished.runs for pair in finished.pairs(run)]
     heights = [ROW + (0.2 if len(finished.runs) > 1 else 0)] * len(rows)
     heights[-1] += AXIS / 2
-    title = "Signed distance to the dense network's decision boundary"
-    figure, axes = panels(heights, len(finished.views), title, share_x="col")
+    figure, axes = panels(heights, len(finished.views), share_x="col")
     samples = dict(list(finished.main_samples.groupby([*PAIR, "correctness"])))
     boxes = boxes.set_index([*PAIR, "correctness", "set"]).sort_index()
     for row, places in zip(rows, axes, strict=True):
@@ -60,7 +61,7 @@ def draw(boxes: pd.DataFrame, finished: Finished) -> Figure:
             ax.axvline(boundary(view, finished.eps), color=REFERENCE, linestyle="--", lw=1.1)
     for ax in axes[-1]:
         ax.set_xlabel(f"signed distance ({distance_unit(finished.norm)})")
-    legend(figure, _keys())
+    head(figure, TITLE, _keys())
     return figure
 
 
@@ -75,7 +76,8 @@ def _panel(ax: Axes, boxes: pd.DataFrame, points: pd.DataFrame) -> None:
     for place, name in enumerate(SETS):
         colour, box = SET_COLOURS[name], boxes.loc[name]
         values = thinned(_distances(points, name))
-        ax.scatter(values, place + _jitter(len(values)), s=7, color=colour, alpha=0.45, lw=0)
+        looks = {"color": colour, "alpha": 0.45 if len(values) > SPARSE else 0.95, "lw": 0}
+        ax.scatter(values, place + _jitter(len(values)), s=9, **looks)
         ax.collections[-1].set_rasterized(True)
         if box.samples > box.infinite:
             _box(ax, place, box)

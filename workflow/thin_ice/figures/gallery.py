@@ -46,8 +46,8 @@ EXHIBITS = {
     "accuracy": Exhibit(
         "accuracy",
         "Accuracy before and after pruning",
-        "Every seed is a point, lines join the means. Claimed: the method's own published protocol; "
-        "the dense network is attacked by the same one.",
+        "Every seed is a point, lines join the means. Claimed: by the method's own protocol, "
+        "which attacks the dense network too.",
         accuracy.table,
         accuracy.draw,
         lambda table, _: say.accuracy_sentence(table),

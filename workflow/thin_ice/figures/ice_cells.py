@@ -1,13 +1,17 @@
 """The thin-ice table as text: set sizes, median distances, AUROCs with their intervals."""
 
+import math
+
 import pandas as pd
 
+from thin_ice.figures.finished import FEW_SAMPLES
 from thin_ice.figures.words import interval, norm_name, number, pair_name
 from thin_ice.margins.ice import SETS
 
 HEADER = (
     *("compared with dense", "seed", "correctness", "norm", *SETS),
-    *("median distance, kept", "lost", "AUROC lost", "AUROC rescued"),
+    *(f"median of {name}" for name in SETS),
+    *("AUROC lost", "AUROC rescued"),
 )
 
 
@@ -27,11 +31,14 @@ def _cells(row: dict) -> list[str]:
         row["correctness"],
         norm_name(row["norm"]),
         *(str(row[f"{name}_samples"]) for name in SETS),
-        *(number(float(row[f"{name}_median_distance"]), 4) for name in ("kept", "lost")),
+        *(number(float(row[f"{name}_median_distance"]), 4) for name in SETS),
         *(_auroc(row, name) for name in ("lost", "rescued")),
     ]
 
 
 def _auroc(row: dict, name: str) -> str:
-    parts = (row[f"auroc_{name}"], row[f"auroc_{name}_low"], row[f"auroc_{name}_high"])
-    return interval(*map(float, parts))
+    """With its interval; of too few samples the interval means nothing and is not shown."""
+    value = float(row[f"auroc_{name}"])
+    if min(row[f"{name}_samples"], row["kept_samples"]) < FEW_SAMPLES:
+        return number(value, 2) + " (too few)" * math.isfinite(value)
+    return interval(value, float(row[f"auroc_{name}_low"]), float(row[f"auroc_{name}_high"]))

@@ -10,18 +10,18 @@ from matplotlib.lines import Line2D
 
 from thin_ice.figures.theme import FADED, WIDTH
 
-HEADER = 0.75  # inches for title and legend
+HEADER = 0.8  # inches for title and legend
+KEYS_A_LINE = 5
 AXIS = 0.6  # inches for ticks and label below the panels
 
 
 def panels(
-    heights: Sequence[float], columns: int, title: str, share_x: bool | str = False
+    heights: Sequence[float], columns: int, share_x: bool | str = False
 ) -> tuple[Figure, np.ndarray]:
     """A figure of ``len(heights)`` rows of panels, each row ``heights`` inches high, and its axes,
     an array (rows, columns).
     """
     figure = Figure(figsize=(WIDTH, sum(heights) + HEADER), layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", weight="bold")
     axes = figure.subplots(
         len(heights), columns, squeeze=False, sharex=share_x, height_ratios=list(heights)
     )
@@ -53,5 +53,15 @@ def key(label: str, **looks: Any) -> Line2D:
     return Line2D([], [], label=label, **{"linestyle": "none", **looks})
 
 
-def legend(figure: Figure, keys: list[Line2D]) -> None:
-    figure.legend(handles=keys, loc="outside upper right", ncols=min(len(keys), 6), frameon=False)
+def head(figure: Figure, title: str, keys: list[Line2D]) -> None:
+    """The figure's title and, beneath it, its legend: one block above all panels."""
+    figure.legend(
+        handles=keys,
+        title=title,
+        loc="outside upper left",
+        alignment="left",
+        ncols=min(len(keys), KEYS_A_LINE),
+        frameon=False,
+        borderpad=0.2,
+        title_fontproperties={"weight": "bold", "size": "large"},
+    )

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
 from thin_ice.figures.finished import Finished
-from thin_ice.figures.layout import AXIS, key, legend, note, panels
+from thin_ice.figures.layout import AXIS, head, key, note, panels
 from thin_ice.figures.theme import REFERENCE, markers, sparsity_colours
 from thin_ice.figures.words import CONTROL_NAME, distance_unit, number, titled, view_name
 from thin_ice.margins.analysis import CONTROL
@@ -17,6 +17,7 @@ SAMPLES_A_BIN = 20  # at least, over the distinct dense-right samples of a run
 CONFIDENCE = 0.95
 PAIR = ["run", "correctness", "norm", "method", "sparsity"]
 COLUMNS = [*PAIR, "bin", "from_distance", "to_distance", "samples", "lost", "share", "low", "high"]
+TITLE = "Share lost of the samples that the dense network has right, by distance"
 
 
 def table(finished: Finished) -> pd.DataFrame:
@@ -73,8 +74,7 @@ def draw(shares: pd.DataFrame, finished: Finished) -> Figure:
         for method in dict(finished.pairs(run))
         if method != CONTROL
     ]
-    title = "Share of the dense network's right samples that are lost, by distance"
-    figure, axes = panels([2.3 + AXIS] * len(rows), len(finished.views), title)
+    figure, axes = panels([2.3 + AXIS] * len(rows), len(finished.views))
     looks = _looks(sorted(shares.sparsity[shares.method != CONTROL].unique()))
     for (run, method), places in zip(rows, axes, strict=True):
         for view, ax in zip(finished.views, places, strict=True):
@@ -82,9 +82,11 @@ def draw(shares: pd.DataFrame, finished: Finished) -> Figure:
             _panel(ax, here[here.method.isin([method, CONTROL])], looks)
             text = f"{method}: {view_name(view, finished.eps).lower()}"
             ax.set_title(titled(run, text, finished.runs))
-            ax.set_xlabel(f"distance to the boundary, up to ({distance_unit(finished.norm)})")
+            ax.set_xlabel(
+                f"distance to the boundary, upper end of bin ({distance_unit(finished.norm)})"
+            )
         places[0].set_ylabel("share lost")
-    legend(figure, [key(_line_name(s), linestyle="-", **look) for s, look in looks.items()])
+    head(figure, TITLE, [key(_line_name(s), linestyle="-", **look) for s, look in looks.items()])
     return figure
 
 

@@ -5,13 +5,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from thin_ice.figures.finished import Finished
-from thin_ice.figures.layout import AXIS, blank, key, legend, panels
+from thin_ice.figures.layout import AXIS, blank, head, key, panels
 from thin_ice.figures.theme import REFERENCE, method_colours
 from thin_ice.figures.words import pair_name
 from thin_ice.margins.analysis import DENSE
 
 ROW = 0.3  # inches a network
 COLUMNS = ["run", "method", "sparsity", "seed", "protocol", "overestimate_points"]
+TITLE = "Overestimate: claimed robust accuracy minus AutoAttack"
 
 
 def table(finished: Finished) -> pd.DataFrame:
@@ -26,15 +27,14 @@ def draw(points: pd.DataFrame, finished: Finished) -> Figure:
     groups = [points[points.run == run].groupby(["method", "sparsity", "protocol"]) for run in runs]
     lines = max(group.ngroups for group in groups)
     count = -(-len(runs) // columns)
-    title = "Overestimate: claimed robust accuracy minus AutoAttack"
-    figure, axes = panels([lines * ROW + AXIS] * count, columns, title)
+    figure, axes = panels([lines * ROW + AXIS] * count, columns)
     colours = method_colours(finished.methods)
     for run, ax in zip(runs, axes.flat, strict=False):
         _panel(ax, points[points.run == run], colours)
         ax.set_title(run if len(runs) > 1 else "")
     blank(axes.flat[len(runs) :])
     seed = key("one seed", marker="o", color=REFERENCE)
-    legend(figure, [seed, key("mean over seeds", marker="|", ms=13, mew=2, color=REFERENCE)])
+    head(figure, TITLE, [seed, key("mean over seeds", marker="|", ms=13, mew=2, color=REFERENCE)])
     return figure
 
 

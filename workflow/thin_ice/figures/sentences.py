@@ -1,4 +1,4 @@
-"""What each figure shows, in one sentence computed from the table behind it; never a fixed claim."""
+"""What each figure shows: one sentence, computed from the table behind it; never a fixed claim."""
 
 import pandas as pd
 
@@ -121,7 +121,7 @@ def _control_above(rows: pd.DataFrame) -> str:
     if told.empty:
         return f"in the {counted(len(rows), 'control')} too few samples are lost to compare"
     above = int((told.auroc_lost_low > 0.5).sum())
-    controls = f"in the {counted(len(told), 'control')} it is {span(told.auroc_lost.tolist(), 2)}"
+    controls = f"in the {counted(len(told), 'control')} AUROC is {span(told.auroc_lost.tolist(), 2)}"
     if above == len(told):
         meaning = "so closeness predicts churn between seeds too"
     elif above == 0:

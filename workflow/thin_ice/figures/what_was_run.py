@@ -43,7 +43,7 @@ def _methods(finished: Finished) -> Iterator[str]:
         method = finished.study["methods"][label]
         kind = "" if method["kind"] == label else f" (method {method['kind']})"
         yield (
-            f"{label}{kind} prunes each {method['unit']} on its own to sparsity "
+            f"{label}{kind} prunes by {method['unit']}, to sparsity "
             f"{listing(sorted(rows.sparsity.unique().tolist()))} and claims by "
             f"{listing(sorted(rows.protocol.unique()))}."
         )

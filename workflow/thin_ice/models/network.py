@@ -16,7 +16,7 @@ from thin_ice.errors import ModelError
 from thin_ice.files import canonical_json
 from thin_ice.models.normalize import Normalized
 
-# The same for every dataset, since a model does not know its own: [0, 1] becomes [-1, 1].
+# Until the statistics of the training images are set (Normalized.set_statistics).
 NORMALIZE_MEAN = 0.5
 NORMALIZE_STD = 0.5
 
@@ -29,7 +29,7 @@ class Architecture:
     options: dict[str, Any]  # fields of that entry's class; those left out have its defaults
     input_shape: tuple[int, int, int]  # channels, height, width
     classes: int  # number of logits
-    normalize: bool  # map images from [0, 1] to [-1, 1] inside the model
+    normalize: bool  # normalise images inside the model
 
     def build(self, seed: int) -> nn.Module:
         """Make the network on the CPU with weights drawn from ``seed``, in train mode.

@@ -179,7 +179,8 @@ class Study:
         return _job("analyse", parameters, [])
 
     def report_job(self) -> str:
-        return _job("report", {"study": self.resolved}, [])
+        said = {key: value for key, value in self.resolved.items() if key != "resources"}
+        return _job("report", {"study": said}, [])
 
     def _architecture(self, network: Network) -> tuple[str, str]:
         return "architectures", self.resolved["models"][network.parts[1]]["kind"]

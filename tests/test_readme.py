@@ -1,0 +1,86 @@
+"""What the README tells a stranger to do works as it stands there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import yaml
+from conftest import MINIATURE, REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def example_method():
+    """The example's file name, its source, and its line of the table, out of the README."""
+    path = re.search(r"in\n`workflow/(thin_ice/pruning/\w+\.py)`", README)[1]
+    source = re.search(r"```python\n(\"\"\"Random.*?)```", README, flags=re.DOTALL)[1]
+    line = re.search(r"```python\n( +\"\w+\": \"thin_ice\.pruning\..*?)```", README, re.DOTALL)[1]
+    return path, source, line
+
+
+USE = """
+import sys, torch, yaml
+from thin_ice import tables
+from thin_ice.models.network import Architecture
+from thin_ice.sparsity.prunable import prunable_weights
+from thin_ice.study.load import study_from
+study = study_from(yaml.safe_load(sys.stdin))
+network = next(n for n in study.networks() if n.method == "random_mask")
+assert '"draw":3' in study.prune_job(network)
+model = Architecture("digits_cnn", {"width": 4}, (1, 8, 8), 10, False).build(0)
+masks = tables.load("methods", "random_mask")(draw=3).pruner(0.9).finish(model)
+kept = {name: (int(mask.sum()), mask.numel()) for name, mask in masks.items()}
+assert all(a == n - n * 9 // 10 for a, n in kept.values()), kept
+print("kept", sum(a for a, _ in kept.values()))
+"""
+
+
+def test_the_example_method_is_one_file_and_one_line(tmp_path):
+    shutil.copytree(REPOSITORY / "workflow", tmp_path / "workflow")
+    path, source, line = example_method()
+    (tmp_path / "workflow" / path).write_text(source)
+    table = tmp_path / "workflow/thin_ice/tables.py"
+    table.write_text(table.read_text().replace("METHODS = {\n", "METHODS = {\n" + line))
+    study = MINIATURE | {"methods": {"random_mask": {"draw": 3}}}
+    done = subprocess.run(
+        [sys.executable, "-c", USE],
+        input=yaml.safe_dump(study),
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "workflow")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "kept" in done.stdout
+
+
+def test_every_file_that_the_readme_names_is_there():
+    named = re.findall(r"`((?:workflow|envs|slurm|results/reference)/[\w./-]+)`", README)
+    written_by_the_reader = {"workflow/thin_ice/pruning/random_mask.py"}
+    assert len(named) > 8
+    for path in set(named) - written_by_the_reader:
+        assert (REPOSITORY / path).exists(), path
+
+
+def test_every_direct_dependency_has_its_line_in_the_readme():
+    lines = (REPOSITORY / "envs/requirements.in").read_text().splitlines()
+    names = [re.split("[=<>]", line)[0] for line in lines if line and not line.startswith("#")]
+    table = README[README.index("## Dependencies") :]
+    assert [name for name in names if name not in table] == []
+
+
+def test_the_lock_pins_every_direct_dependency_and_the_same_torch_as_the_makefile():
+    lock = (REPOSITORY / "envs/requirements.txt").read_text().lower()
+    wanted = (REPOSITORY / "envs/requirements.in").read_text().splitlines()
+    pins = [line for line in wanted if line and not line.startswith("#")]
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for pin in pins:
+        if pin.startswith("torch=="):
+            assert pin in makefile
+        else:
+            name, _, version = pin.partition("==")
+            found = re.search(rf"^{re.escape(name)}==(.+)$", lock, flags=re.MULTILINE)
+            assert found, name
+            assert version in ("", found[1])

@@ -1,0 +1,122 @@
+"""Small finished tables, made by hand: any number of runs, methods, sparsities and seeds."""
+
+import numpy as np
+import pandas as pd
+
+from thin_ice.figures.finished import Finished
+
+EPS = 8 / 255
+SETS = ("kept", "lost", "rescued", "never")
+VIEWS = (("clean", "Linf"), ("clean", "L2"), ("robust", "Linf"))
+
+
+def make_finished(runs=1, methods=2, sparsities=(0.9, 0.99), seeds=(0, 1), samples=60, **study):
+    """A study whose lost samples are the nearest to the boundary."""
+    names = [f"digits-net{run}-pgd_at" for run in range(runs)]
+    labels = [f"m{index}" for index in range(methods)]
+    networks = [
+        (run, seed, method, sparsity)
+        for run in names
+        for seed in seeds
+        for method, sparsity in [("dense", 0.0), *((m, s) for m in labels for s in sparsities)]
+    ]
+    points = pd.concat([part for pair in _pairs(networks, seeds) for part in _parts(pair, samples)])
+    accuracy = pd.DataFrame([row for network in networks for row in _accuracies(network, labels)])
+    return Finished(
+        accuracy=accuracy,
+        thin_ice=thin_ice_of(points),
+        samples=points.reset_index(drop=True),
+        study=make_study(labels, sparsities, seeds, **study),
+    )
+
+
+def make_study(methods=("m0",), sparsities=(0.9,), seeds=(0,), eps=EPS, norm="Linf"):
+    method = {"kind": "lwm", "unit": "weight", "sparsities": list(sparsities)}
+    return {
+        "name": "toy",
+        "seeds": list(seeds),
+        "threat": {"norm": norm, "eps": eps},
+        "methods": {label: dict(method, claimed=f"pgd_{label}") for label in methods},
+        "autoattack": {"version": "standard", "seed": 7, "batch_size": 50, "shard_size": 100},
+        "distances": [{"norm": "Linf", "steps": 20, "max_stepsize": 1.0}],
+    }
+
+
+def _accuracies(network, labels):
+    """One row a protocol: the method's own, or all of them for the dense network."""
+    run, seed, method, sparsity = network
+    clean, robust = 90 - 20 * sparsity + seed, 50 - 20 * sparsity + seed
+    for label in labels if method == "dense" else [method]:
+        yield {
+            **{"method": method, "run": run, "seed": seed, "sparsity": sparsity},
+            "variant": "dense" if method == "dense" else f"{method}-{sparsity:g}",
+            **{"dataset": "digits", "test_samples": 60, "sparsity_of_prunable": sparsity},
+            **_interval("clean", clean),
+            "protocol": f"pgd_{label}",
+            **_interval("claimed", robust + 5),
+            **_interval("autoattack", robust),
+            "overestimate_points": 5.0,
+        }
+
+
+def _interval(what, percent):
+    return {
+        f"{what}_percent": percent,
+        f"{what}_low_percent": percent - 2,
+        f"{what}_high_percent": percent + 2,
+    }
+
+
+def _pairs(networks, seeds):
+    for run, seed, method, sparsity in networks:
+        if method != "dense":
+            yield run, seed, f"{method}-{sparsity:g}", method, sparsity
+        elif len(seeds) > 1:
+            yield run, seed, "dense, seed other", "second_seed", 0.0
+
+
+def _parts(pair, samples):
+    """The per-sample rows of a pair in every view; the farther pruned, the more are lost."""
+    run, seed, other, method, sparsity = pair
+    rng = np.random.default_rng(seed)
+    for correctness, norm in VIEWS:
+        boundary = 0.0 if correctness == "clean" else EPS
+        signed = rng.normal(boundary + 0.02, 0.03, samples)
+        away = signed - boundary
+        flips = np.abs(away) < 0.012 + 0.02 * sparsity
+        names = np.where(away > 0, np.where(flips, "lost", "kept"), "never")
+        names = np.where((away <= 0) & flips & (rng.random(samples) < 0.3), "rescued", names)
+        yield pd.DataFrame(
+            {
+                "sample_id": np.arange(samples) * 3,
+                "label": np.arange(samples) % 10,
+                "set": pd.Categorical(names, categories=SETS),
+                "signed_distance": signed.astype("float32"),
+                "boundary_distance": np.abs(away).astype("float32"),
+                **{"run": run, "seed": seed, "other": other, "method": method},
+                **{"sparsity": sparsity, "correctness": correctness, "norm": norm},
+            }
+        )
+
+
+def thin_ice_of(points):
+    """The thin-ice table of per-sample rows, with plain stand-ins for the intervals."""
+    keys = ["run", "seed", "other", "method", "sparsity", "correctness", "norm"]
+    rows = [
+        dict(zip(keys, names, strict=True)) | _statistics(here)
+        for names, here in points.groupby(keys, sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _statistics(points):
+    by_set = {name: points.boundary_distance[points.set == name].to_numpy() for name in SETS}
+    row = {f"{name}_samples": len(values) for name, values in by_set.items()}
+    for name, values in by_set.items():
+        row[f"{name}_median_distance"] = np.median(values) if len(values) else np.nan
+    for name in ("lost", "rescued"):
+        wins = by_set[name][:, None] < by_set["kept"][None, :]
+        value = wins.mean() if wins.size else np.nan
+        row[f"auroc_{name}"] = value
+        row[f"auroc_{name}_low"], row[f"auroc_{name}_high"] = value - 0.03, min(value + 0.03, 1)
+    return row
