@@ -43,9 +43,11 @@ wildcard_constraints:
     shard=r"\d+",
 
 
+# On a cluster these run where Snakemake runs: a download needs the login node's network.
 localrules:
     all,
     study,
+    dataset,
 
 
 rule all:

@@ -42,9 +42,9 @@ def test_a_failure_leaves_the_earlier_file_as_it_was(tmp_path):
     def interrupted():
         with atomic_path(path) as temporary:
             temporary.write_text("half")
-            raise ValueError
+            raise KeyError("row")
 
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(KeyError):
         interrupted()
     assert path.read_text() == "earlier"
     assert names_in(tmp_path) == ["table.csv"]
@@ -61,6 +61,15 @@ def test_a_shorter_file_replaces_a_longer_one_whole(tmp_path):
     write_text(path, "a long text")
     write_text(path, "short")
     assert path.read_text() == "short"
+
+
+def test_whoever_is_reading_the_earlier_file_reads_it_to_its_end(tmp_path):
+    path = tmp_path / "note.txt"
+    write_text(path, "the earlier text")
+    with path.open() as reader:
+        assert reader.read(4) == "the "
+        write_text(path, "another one, much longer than it")
+        assert reader.read() == "earlier text"
 
 
 def test_parent_folders_are_made_and_a_path_may_be_text(tmp_path):

@@ -88,7 +88,7 @@ def test_the_chain_of_records_is_closed(results):
 
 
 def test_the_sets_in_the_analysis_follow_from_the_tables_of_the_networks(results):
-    samples = pd.read_parquet(results / "analysis" / "samples.parquet")
+    samples = pd.read_parquet(results / RUN / "analysis" / "samples.parquet")
     one = samples.query("seed == 0 and other == 'hydra-0.9' and correctness == 'robust'")
     dense = pd.read_parquet(results / RUN / "seed0/dense/evaluation/samples.parquet")
     pruned = pd.read_parquet(results / RUN / "seed0/hydra-0.9/evaluation/samples.parquet")

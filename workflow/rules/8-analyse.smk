@@ -3,24 +3,24 @@
 
 rule analyse:
     input:
-        samples=of_networks(STUDY.networks(), "evaluation/samples.parquet"),
-        metrics=of_networks(STUDY.networks(), "evaluation/metrics.json"),
-        distances=of_networks(STUDY.dense_networks(), "distances/distances.parquet"),
+        samples=of_run(STUDY.networks(), "evaluation/samples.parquet"),
+        metrics=of_run(STUDY.networks(), "evaluation/metrics.json"),
+        distances=of_run(STUDY.dense_networks(), "distances/distances.parquet"),
     output:
-        accuracy=f"{STUDY_FOLDER}/analysis/accuracy.csv",
-        thin_ice=f"{STUDY_FOLDER}/analysis/thin_ice.csv",
-        samples=f"{STUDY_FOLDER}/analysis/samples.parquet",
-        record=f"{STUDY_FOLDER}/analysis/provenance.json",
+        accuracy=f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv",
+        thin_ice=f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv",
+        samples=f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet",
+        record=f"{STUDY_FOLDER}/{{run}}/analysis/provenance.json",
     log:
-        f"{STUDY_FOLDER}/logs/analyse.log",
+        f"{STUDY_FOLDER}/logs/{{run}}/analyse.log",
     resources:
         gpu=0,
         mem_mb=STUDY.resources["mem_mb"],
         runtime=60,
     params:
-        job=STUDY.analyse_job(),
+        job=lambda wildcards: STUDY.analyse_job(wildcards.run),
     message:
-        "Thin-ice analysis of the study"
+        "Thin-ice analysis of {wildcards.run}"
     shell:
         "python -m thin_ice analyse --job {params.job:q} --samples {input.samples:q}"
         " --metrics {input.metrics:q} --distances {input.distances:q}"

@@ -5,9 +5,9 @@ FIGURES = ("accuracy", "overestimate", "distances", "loss_by_distance", "auroc")
 
 rule report:
     input:
-        accuracy=f"{STUDY_FOLDER}/analysis/accuracy.csv",
-        thin_ice=f"{STUDY_FOLDER}/analysis/thin_ice.csv",
-        samples=f"{STUDY_FOLDER}/analysis/samples.parquet",
+        accuracy=expand(f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv", run=STUDY.runs()),
+        thin_ice=expand(f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv", run=STUDY.runs()),
+        samples=expand(f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet", run=STUDY.runs()),
     output:
         report=f"{STUDY_FOLDER}/report/report.html",
         png=expand(f"{STUDY_FOLDER}/report/{{figure}}.png", figure=FIGURES),

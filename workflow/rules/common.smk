@@ -18,6 +18,10 @@ def shards_of(wildcards):
     return [f"{folder}/shard{n}/outcomes.parquet" for n in STUDY.shards(network.parts[0])]
 
 
-def of_networks(networks, file):
-    """The same file of several networks, in their order."""
-    return [f"{STUDY_FOLDER}/{network.folder}/{file}" for network in networks]
+def of_run(networks, file):
+    """Input function: the same file of each of these networks that belongs to the rule's run."""
+    return lambda wildcards: [
+        f"{STUDY_FOLDER}/{network.folder}/{file}"
+        for network in networks
+        if network.run == wildcards.run
+    ]

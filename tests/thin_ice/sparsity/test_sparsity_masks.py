@@ -1,5 +1,6 @@
 """Masks are pure functions of scores: exact budgets, ties to the lowest index."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -127,5 +128,5 @@ def test_a_sparser_mask_lies_inside_a_denser_one(allocation):
     scores = {name: (4 * score).round() for name, score in scores.items()}  # ties too
     sparsities = [0.0, 0.3, 0.5, 0.9, 0.95, 0.99, 1.0]
     chain = [ALLOCATIONS[allocation](scores, sparsity) for sparsity in sparsities]
-    for denser, sparser in zip(chain, chain[1:], strict=False):
+    for denser, sparser in itertools.pairwise(chain):
         assert all(not (sparser[name] & ~denser[name]).any() for name in scores)

@@ -63,7 +63,6 @@ def test_masked_weights_get_no_gradient_and_the_others_do(network):
 
 def test_masked_weights_stay_zero_through_momentum_and_weight_decay(network):
     masks = magnitude_masks(network, 0.5)
-    # Weights at 0.5 sparsity, so that a mask that fails is seen at once.
     fix_masks(network, masks)
     before = {name: w.detach().clone() for name, w in prunable_weights(network).items()}
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)

@@ -85,7 +85,7 @@ def jobs(study):
             arguments = (network, 0) if stage == "autoattack" else (network,)
             found[stage, network.folder] = getattr(study, f"{stage}_job")(*arguments)
     found["dataset", "digits"] = study.dataset_job("digits")
-    found["analyse", ""] = study.analyse_job()
+    found["analyse", ""] = study.analyse_job("digits-digits_cnn-pgd_at")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The thin-ice analysis of a whole study, and the table of accuracies."""
+"""The thin-ice analysis of a run with all its seeds and methods, and its table of accuracies."""
 
 import json
 from pathlib import Path

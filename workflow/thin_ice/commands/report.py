@@ -1,5 +1,6 @@
 """Figures from finished tables, and the report: one HTML file that needs nothing else."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -13,10 +14,15 @@ INPUTS = ("accuracy", "thin_ice", "samples")
 
 
 def run(job: Job) -> list[Path]:
+    """``job.inputs``: each table once a run of the study, in one order."""
     finished = Finished(
-        accuracy=pd.read_csv(job.input("accuracy")),
-        thin_ice=pd.read_csv(job.input("thin_ice")),
-        samples=pd.read_parquet(job.input("samples")),
+        accuracy=_joined(job.inputs["accuracy"], pd.read_csv),
+        thin_ice=_joined(job.inputs["thin_ice"], pd.read_csv),
+        samples=_joined(job.inputs["samples"], pd.read_parquet),
         study=job.parameters["study"],
     )
     return write_report(finished, job.all_inputs(), job.folder)
+
+
+def _joined(paths: list[Path], read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([read(path) for path in paths], ignore_index=True)

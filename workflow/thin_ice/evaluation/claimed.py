@@ -1,7 +1,9 @@
 """One network, each sample: the clean prediction and what the published protocols did to it."""
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from thin_ice.attacks.claimed import run_protocol
@@ -21,11 +23,11 @@ def clean_table(model: nn.Module, split: Split) -> pd.DataFrame:
     prediction = logits.argmax(1)
     return pd.DataFrame(
         {
-            "sample_id": split.ids.cpu(),
-            "label": split.labels.cpu(),
-            "prediction": prediction.cpu(),
-            "correct": (prediction == split.labels).cpu(),
-            "logit_margin": margin(logits, split.labels).cpu(),
+            "sample_id": split.ids.cpu().numpy(),
+            "label": split.labels.cpu().numpy(),
+            "prediction": prediction.cpu().numpy(),
+            "correct": (prediction == split.labels).cpu().numpy(),
+            "logit_margin": margin(logits, split.labels).cpu().numpy(),
         }
     )
 
@@ -40,7 +42,7 @@ def protocol_table(
     """Per protocol two columns: right at the last iterate, which is what its authors count whatever
     the clean prediction was, and right at every iterate.
     """
-    columns: dict[str, Tensor] = {}
+    columns: dict[str, NDArray[np.bool_]] = {}
     for name, published in protocols.items():
         protocol = published.scaled(threat.eps)
         stream = generator(split.images.device, seed, "claimed", name)
@@ -48,8 +50,10 @@ def protocol_table(
             run_protocol(model, images, labels, threat, protocol, stream)
             for images, labels in split.batches(BATCH)
         ]
-        columns[f"claimed_{name}"] = torch.cat([o.robust_last for o in outcomes]).cpu()
-        columns[f"claimed_{name}_any_iterate"] = torch.cat([o.robust_any for o in outcomes]).cpu()
+        columns[f"claimed_{name}"] = torch.cat([o.robust_last for o in outcomes]).cpu().numpy()
+        columns[f"claimed_{name}_any_iterate"] = (
+            torch.cat([o.robust_any for o in outcomes]).cpu().numpy()
+        )
     return pd.DataFrame(columns)
 
 

@@ -112,6 +112,5 @@ def scaled_protocols(eps: float) -> str:
         return "The claimed protocols are the published ones: the study's ε is their 8/255."
     return (
         f"The claimed protocols are published for 8/255; their ε and step sizes are multiplied by "
-        f"{eps / PUBLISHED_FOR_EPS:.4g} to the study's ε = {eps_name(eps)}, which their authors "
-        "never measured."
+        f"{eps / PUBLISHED_FOR_EPS:.4g} to the study's ε = {eps_name(eps)}."
     )

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from thin_ice.figures.theme import FADED, WIDTH
+from thin_ice.figures.theme import DPI, FADED, WIDTH
 
 HEADER = 0.8  # inches for title and legend
 KEYS_A_LINE = 5
@@ -21,7 +21,8 @@ def panels(
     """A figure of ``len(heights)`` rows of panels, each row ``heights`` inches high, and its axes,
     an array (rows, columns).
     """
-    figure = Figure(figsize=(WIDTH, sum(heights) + HEADER), layout="constrained")
+    figure = Figure(figsize=(WIDTH, sum(heights) + HEADER), dpi=DPI, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.05)
     axes = figure.subplots(
         len(heights), columns, squeeze=False, sharex=share_x, height_ratios=list(heights)
     )

@@ -106,7 +106,7 @@ def _panel(ax: Axes, shares: pd.DataFrame, looks: dict[float, dict[str, str]]) -
     ends = shares.drop_duplicates("bin").set_index("bin").to_distance.sort_index()
     lines = list(shares.groupby("sparsity"))
     for place, (sparsity, here) in enumerate(lines):
-        offset = 0.12 * (place - (len(lines) - 1) / 2)
+        offset = 0.15 * (place - (len(lines) - 1) / 2)
         errors = [here.share - here.low, here.high - here.share]
         look = {"markersize": 4.5, "linewidth": 1.1, "capsize": 2, **looks[sparsity]}
         ax.errorbar(here.bin + offset, here.share, yerr=np.maximum(errors, 0), **look)

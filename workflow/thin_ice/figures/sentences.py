@@ -121,7 +121,9 @@ def _control_above(rows: pd.DataFrame) -> str:
     if told.empty:
         return f"in the {counted(len(rows), 'control')} too few samples are lost to compare"
     above = int((told.auroc_lost_low > 0.5).sum())
-    controls = f"in the {counted(len(told), 'control')} AUROC is {span(told.auroc_lost.tolist(), 2)}"
+    controls = (
+        f"in the {counted(len(told), 'control')} AUROC is {span(told.auroc_lost.tolist(), 2)}"
+    )
     if above == len(told):
         meaning = "so closeness predicts churn between seeds too"
     elif above == 0:

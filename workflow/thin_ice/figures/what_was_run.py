@@ -65,7 +65,7 @@ def _autoattack(options: dict) -> str:
 
 def _distances(runs: list[dict]) -> str:
     names = [
-        f"{norm_name(run['norm'])} with {run['steps']} steps of at most {run['max_stepsize']:g}"
+        f"{norm_name(run['norm'])} ({run['steps']} steps of size at most {run['max_stepsize']:g})"
         for run in runs
     ]
     return (

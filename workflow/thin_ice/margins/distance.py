@@ -38,9 +38,11 @@ def distance_table(model: nn.Module, split: Split, runs: list[FmnRun]) -> pd.Dat
     """
     with under_attack(model):
         batches = [_batch(model, x, y, runs) for x, y in split.batches(BATCH)]
-    table = pd.DataFrame({"sample_id": split.ids.cpu(), "label": split.labels.cpu()})
+    table = pd.DataFrame(
+        {"sample_id": split.ids.cpu().numpy(), "label": split.labels.cpu().numpy()}
+    )
     for name in batches[0]:
-        table[name] = torch.cat([batch[name] for batch in batches]).cpu()
+        table[name] = torch.cat([batch[name] for batch in batches]).cpu().numpy()
     for norm in sorted({run.norm for run in runs}):
         _add_envelope(table, norm, [run.column for run in runs if run.norm == norm])
     return table

@@ -6,16 +6,27 @@ from typing import Any
 from thin_ice import tables
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.study.options import entry
-from thin_ice.study.plan import written
+from thin_ice.study.plan import DENSE, written
 from thin_ice.study.schema import BadStudy
 
 Tree = dict[str, Any]
+RESERVED_STUDIES = ("reference", "slurm_logs")  # folders of results/ that are no study's
+CONTROL = "second_seed"  # the method column of control pairs in the thin-ice table
 
 
 def check(study: Tree) -> None:
     """Raise `BadStudy` for the first thing that would make the study fail or mean nothing."""
     for one in CHECKS:
         one(study)
+
+
+def _names(study: Tree) -> None:
+    """Names that mean something else in the results folder or in the tables."""
+    if study["name"] in RESERVED_STUDIES:
+        raise BadStudy("name", f"{study['name']!r} is taken; allowed: any other")
+    for label in study["methods"]:
+        if label in (DENSE, CONTROL):
+            raise BadStudy(f"methods.{label}", f"the label {label!r} is taken; allowed: any other")
 
 
 def _eps(study: Tree) -> None:
@@ -80,4 +91,11 @@ def _data(study: Tree) -> None:
             raise BadStudy(f"datasets.{label}", missing)
 
 
-CHECKS: tuple[Callable[[Tree], None], ...] = (_eps, _sparsities, _dense_epochs, _methods, _data)
+CHECKS: tuple[Callable[[Tree], None], ...] = (
+    _names,
+    _eps,
+    _sparsities,
+    _dense_epochs,
+    _methods,
+    _data,
+)

@@ -85,6 +85,10 @@ class Study:
             for seed in study["seeds"]
         ]
 
+    def runs(self) -> list[str]:
+        """Names of the runs, DATASET-MODEL-OBJECTIVE."""
+        return list(dict.fromkeys(network.run for network in self.dense_networks()))
+
     def networks(self) -> list[Network]:
         """Every network, dense ones first."""
         dense = self.dense_networks()
@@ -169,9 +173,9 @@ class Study:
         parameters = {"distances": self.resolved["distances"]}
         return _job("distances", parameters, [self._architecture(network)])
 
-    def analyse_job(self) -> str:
+    def analyse_job(self, run: str) -> str:
         parameters = {
-            "networks": [network.names for network in self.networks()],
+            "networks": [network.names for network in self.networks() if network.run == run],
             "threat": self.resolved["threat"],
             "norms": sorted({run["norm"] for run in self.resolved["distances"]}),
             "analysis": self.resolved["analysis"],

@@ -18,7 +18,7 @@ def _decay(plan: Plan, step: int, steps_per_epoch: int, total: int) -> float:
         return 1.0
     if plan.schedule == "cosine_per_epoch":
         return _hydra_cosine(plan.epochs, step // steps_per_epoch)
-    position = step / total * plan.cycles % 1
+    position = step * plan.cycles % total / total  # whole numbers first: milestones are exact
     if plan.schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * position))
     return plan.gamma ** sum(position >= milestone for milestone in plan.milestones)

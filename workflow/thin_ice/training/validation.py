@@ -1,7 +1,7 @@
 """Clean and robust accuracy on the validation split, on which checkpoints are chosen."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from thin_ice.attacks.modes import in_mode
 from thin_ice.attacks.threat import ThreatModel
@@ -25,14 +25,19 @@ def validate(
     clean = robust = 0
     with in_mode(model, "eval"), weights_computed_once(model):
         for images, labels in split.batches(BATCH):
-            attacked = objective.perturb(model, images, labels, step)
-            with torch.no_grad():
-                clean += (model(images).argmax(1) == labels).sum()
-                robust += (model(attacked).argmax(1) == labels).sum()
+            clean += _correct(model, images, labels)
+            if objective.robust:
+                attacked = objective.perturb(model, images, labels, step)
+                robust += _correct(model, attacked, labels)
     accuracies = {"validation_clean": float(clean) / len(split)}
     if objective.robust:
         accuracies["validation_robust"] = float(robust) / len(split)
     return accuracies
+
+
+@torch.no_grad()
+def _correct(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    return (model(images).argmax(1) == labels).sum()
 
 
 def score(accuracies: dict[str, float]) -> list[float]:

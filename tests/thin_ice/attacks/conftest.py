@@ -1,0 +1,66 @@
+"""What the tests of the attacks room share."""
+
+import pytest
+import torch
+
+from thin_ice.attacks.threat import ThreatModel
+from thin_ice.checkpoint import Checkpoint
+from thin_ice.data.digits import Digits
+from thin_ice.data.partition import partition
+from thin_ice.data.split import Split
+from thin_ice.models.network import Architecture
+from thin_ice.objectives.pgd_at import PgdAt
+from thin_ice.training.fit import Setting, fit
+from thin_ice.training.hooks import Hooks
+from thin_ice.training.plan import Plan
+
+TINY = Architecture("digits_cnn", {"width": 4}, (1, 8, 8), 10, normalize=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def network():
+    """A small untrained network in evaluation mode."""
+    return TINY.build(seed=0).eval()
+
+
+@pytest.fixture
+def images():
+    return torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture
+def labels():
+    return torch.arange(12) % 10
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """Real digits: train, validation and test as splits."""
+    parts = partition(Digits().read(), validation=0.1, seed=0)
+    arrays = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    return {
+        name: Split(*(torch.from_numpy(a) for a in (part.images, part.labels, part.ids)))
+        for name, part in arrays.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def trained(digits, tmp_path_factory):
+    """A small network trained for a few epochs against a two-step adversary, frozen."""
+    model = TINY.build(seed=0)
+    setting = Setting(
+        train=digits["train"],
+        validation=digits["validation"].head(10),
+        objective=PgdAt(steps=2, rel_step=0.6),
+        threat=ThreatModel("Linf", 0.1),
+        plan=Plan(epochs=6, batch_size=64, select="last", validate_every=6),
+        stream=(0, "attacked"),
+    )
+    folder = tmp_path_factory.mktemp("trained")
+    fit(model, setting, Hooks(), Checkpoint(folder / "checkpoint", "attacked"))
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,195 @@
+"""The cascade, attack by attack on survivors, is one call of AutoAttack; and it can be resumed."""
+
+import logging
+import re
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+import pytest
+import torch
+from pyautoattack import AutoAttack
+
+from thin_ice.attacks.autoattack import VERSIONS, CascadeSettings
+from thin_ice.attacks.threat import ThreatModel
+from thin_ice.checkpoint import Checkpoint
+from thin_ice.data.split import Split
+from thin_ice.evaluation.cascade import OUTCOME, Cascade, run_shard
+
+LINF, L2 = ThreatModel("Linf", 0.15), ThreatModel("L2", 0.6)
+
+
+def one_call(model, split, cascade, order, caplog):
+    """The package's own evaluation; returns predictions and the robust share after each attack."""
+    package = AutoAttack(model, norm=cascade.threat.norm, eps=cascade.threat.eps, seed=cascade.seed)
+    assert package.version == "standard"
+    package.attacks_to_run = list(order)
+    package.square.n_queries = cascade.settings.square_queries
+    package.fab.n_target_classes = cascade.settings.targets
+    package.apgd_targeted.n_target_classes = cascade.settings.targets
+    package.logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.DEBUG, logger="auto-attack"):
+        _, predicted = package.run_standard_evaluation(
+            split.floats(), split.labels, batch_size=cascade.batch_size
+        )
+    package.logger.removeHandler(caplog.handler)
+    shares = re.findall(r"robust accuracy after (\S+): (\S+)%", caplog.text)
+    return predicted, {name.lower(): float(share) for name, share in shares}
+
+
+def columns(order):
+    return [OUTCOME + name.replace("-", "_") for name in order]
+
+
+@pytest.mark.parametrize(
+    ("threat", "order", "targets", "batch_size"),
+    [
+        (LINF, VERSIONS["standard"].attacks, 9, 250),
+        # Weak attacks first, so that each has something to break; several uneven batches.
+        (L2, ("square", "apgd-ce", "fab-t", "apgd-t"), 2, 25),
+    ],
+)
+def test_the_cascade_s_verdicts_are_those_of_one_call_sample_by_sample(
+    trained, digits, tmp_path, caplog, threat, order, targets, batch_size
+):
+    split = digits["test"].head(60)
+    settings = CascadeSettings(order, targets=targets, square_queries=60)
+    cascade = Cascade(threat, settings, seed=3, batch_size=batch_size)
+    table, facts = run_shard(trained, split, cascade, Checkpoint(tmp_path / "shard", "job"))
+    predicted, shares = one_call(trained, split, cascade, order, caplog)
+    assert table.robust.tolist() == (predicted == split.labels).tolist()
+    assert 0 < table.robust.sum() < 60
+    assert (table[columns(order)] == "broken").any().sum() >= 2
+    survivors = (table[columns(order)] == "withstood").mean()
+    found = [round(100 * share, 2) for share in survivors]
+    assert found == pytest.approx([shares[name] for name in order], abs=0.006)
+    assert list(facts["seconds"]) == list(facts["warnings"]) == list(order)
+
+
+CHEAP = CascadeSettings(("square", "apgd-ce", "fab-t", "apgd-t"), targets=1, square_queries=30)
+
+
+def cheap(**changes):
+    return Cascade(LINF, replace(CHEAP, **changes), seed=0, batch_size=20)
+
+
+@pytest.fixture(scope="module")
+def shard(digits):
+    return digits["test"].shard(1, 40)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The checkpoint of the whole run."""
+    return tmp_path_factory.mktemp("whole") / "shard"
+
+
+@pytest.fixture(scope="module")
+def whole(trained, shard, finished):
+    """The table of a run that nothing interrupts."""
+    return run_shard(trained, shard, cheap(), Checkpoint(finished, "job"))[0]
+
+
+def test_each_sample_is_attacked_until_it_breaks_and_not_after(trained, shard, whole):
+    correct = trained(shard.floats()).argmax(1) == shard.labels
+    assert whole.sample_id.tolist() == shard.ids.tolist()
+    outcomes = whole[columns(CHEAP.attacks)]
+    for right, robust, path in zip(correct, whole.robust, outcomes.values.tolist(), strict=True):
+        text = " ".join(path)
+        if not right:
+            assert text == "skipped skipped skipped skipped"
+        elif robust:
+            assert text == "withstood withstood withstood withstood"
+        else:
+            assert re.fullmatch(r"(withstood )*broken( skipped)*", text)
+    assert not correct.all()
+    assert (outcomes == "broken").any().sum() >= 2
+
+
+class Killed(Exception):
+    """The scheduler's time limit."""
+
+
+@dataclass(frozen=True)
+class Watched(Checkpoint):
+    """A real checkpoint that remembers which attacks were done at each save."""
+
+    saves: list = field(default_factory=list)
+
+    def save(self, groups, facts):
+        super().save(groups, facts)
+        self.saves.append(list(facts["seconds"]))
+
+
+@pytest.mark.parametrize("done", [1, 2])
+def test_a_killed_shard_resumes_with_the_same_table_and_repeats_nothing(
+    trained, shard, whole, tmp_path, done
+):
+    killed = Watched(tmp_path / "shard", "job")
+
+    def kill(*_):
+        if len(killed.saves) == done:
+            raise Killed
+
+    hook = trained.register_forward_pre_hook(kill)
+    with pytest.raises(Killed):
+        run_shard(trained, shard, cheap(), killed)
+    hook.remove()
+    resumed = Watched(tmp_path / "shard", "job")
+    table, facts = run_shard(trained, shard, cheap(), resumed)
+    pd.testing.assert_frame_equal(table, whole)
+    attacks = list(CHEAP.attacks)
+    assert killed.saves == [attacks[: i + 1] for i in range(done)]
+    assert resumed.saves == [attacks[: i + 1] for i in range(done, 4)]
+    assert list(facts["seconds"]) == attacks
+
+
+def test_a_finished_shard_attacks_nothing_again(trained, shard, whole, finished):
+    calls = []
+    hook = trained.register_forward_pre_hook(lambda *_: calls.append(1))
+    again, _ = run_shard(trained, shard, cheap(), Checkpoint(finished, "job"))
+    hook.remove()
+    pd.testing.assert_frame_equal(again, whole)
+    assert not calls
+
+
+def test_a_checkpoint_of_another_protocol_is_not_resumed(trained, shard, tmp_path):
+    first, other = (Watched(tmp_path / "shard", identity) for identity in ("eps 1", "eps 2"))
+    for checkpoint in (first, other):
+        run_shard(trained, shard, cheap(attacks=("square",)), checkpoint)
+    assert first.saves == other.saves == [["square"]]
+
+
+def test_the_same_protocol_gives_the_same_table_again(trained, shard, whole, tmp_path):
+    again, _ = run_shard(trained, shard, cheap(), Checkpoint(tmp_path / "again", "job"))
+    pd.testing.assert_frame_equal(again, whole)
+
+
+def test_a_shard_beyond_the_end_is_an_empty_table_with_every_column(trained, digits, tmp_path):
+    beyond = digits["test"].shard(10_000, 40)
+    table, facts = run_shard(trained, beyond, cheap(), Checkpoint(tmp_path / "shard", "job"))
+    assert len(table) == 0
+    assert list(table) == ["sample_id", *columns(CHEAP.attacks), "robust"]
+    assert list(facts["seconds"]) == list(CHEAP.attacks)
+
+
+def test_misclassified_samples_are_skipped_by_every_attack(trained, shard, tmp_path):
+    wrong = (trained(shard.floats()).argmax(1) + 1) % 10
+    split = Split(shard.images, wrong, shard.ids)
+    table, facts = run_shard(trained, split, cheap(), Checkpoint(tmp_path / "shard", "job"))
+    assert not table.robust.any()
+    assert (table[columns(CHEAP.attacks)] == "skipped").all(axis=None)
+    assert all(warnings == [] for warnings in facts["warnings"].values())
+
+
+def test_the_last_survivor_alone_is_attacked_too(trained, shard, tmp_path):
+    correct = (trained(shard.floats()).argmax(1) == shard.labels).nonzero()[:1, 0]
+    lone = Split(shard.images[correct], shard.labels[correct], shard.ids[correct])
+    table, _ = run_shard(trained, lone, cheap(), Checkpoint(tmp_path / "shard", "job"))
+    assert set(table[OUTCOME + "square"]) <= {"withstood", "broken"}
+
+
+def test_warnings_travel_in_the_facts(trained, shard, tmp_path):
+    model = torch.nn.Sequential(trained, torch.nn.Softmax(1))
+    cascade = cheap(attacks=("square",))
+    _, facts = run_shard(model, shard, cascade, Checkpoint(tmp_path / "shard", "job"))
+    assert "probability distribution" in facts["warnings"]["square"][0]

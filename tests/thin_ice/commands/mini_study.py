@@ -1,0 +1,151 @@
+"""A study small enough to run whole in a test: every method once, and the jobs of its chain."""
+
+import contextlib
+import io
+import logging
+import runpy
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from thin_ice import tables
+from thin_ice.study.load import study_from
+
+RUN = "digits-digits_cnn-pgd_at"
+STUDY = study_from(
+    {
+        "name": "mini",
+        "seeds": [0],
+        "threat": {"norm": "Linf", "eps": 0.1},
+        "datasets": {"digits": {"validation": 0.2, "limit_train": 150, "limit_test": 30}},
+        "models": {"digits_cnn": {"width": 4}},
+        "objectives": {"pgd_at": {"steps": 1}},
+        "training": {"dense": {"epochs": 2}, "prune": {"epochs": 1}, "finetune": {"epochs": 1}},
+        "methods": {name: {} for name in tables.METHODS},
+        "sparsities": [0.5],
+        "autoattack": {
+            "version": "custom",
+            "attacks": ["apgd-ce", "square"],
+            "square_queries": 20,
+            "shard_size": 20,
+        },
+        "distances": [{"norm": "Linf", "steps": 5, "max_stepsize": 1}],
+        "analysis": {"bootstrap": 20},
+    }
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job of the chain: what its rule says of it. Paths are below the study's folder."""
+
+    stage: str
+    job: str
+    folder: str
+    files: tuple[str, ...]  # that it declares, beside its record
+    inputs: dict[str, list[str]] = field(default_factory=dict)
+
+    def arguments(self, root: Path) -> list[str]:
+        """The words of its command line after ``python -m thin_ice``."""
+        words = [self.stage, "--job", self.job]
+        for name, paths in self.inputs.items():
+            words += [f"--{name}", *(str(root / path) for path in paths)]
+        log = root / "logs" / f"{self.folder}.log"
+        return [*words, "--record", str(self.record(root)), "--log", str(log), "--device", "cpu"]
+
+    def record(self, root: Path) -> Path:
+        return root / self.folder / "provenance.json"
+
+    def outputs(self, root: Path) -> list[Path]:
+        return [root / self.folder / name for name in self.files]
+
+
+DATASET = "data/digits/dataset.safetensors"
+MODEL = ("model.safetensors", "history.csv")
+
+
+def steps() -> list[Step]:
+    """Every job up to the analysis, in an order that serves each one's inputs."""
+    chain = [
+        Step("study", STUDY.study_job(), "study", ("study.yaml",)),
+        Step("dataset", STUDY.dataset_job("digits"), "data/digits", ("dataset.safetensors",)),
+    ]
+    for network in STUDY.networks():
+        chain += training(network) + evaluation(network)
+    networks = [network.folder for network in STUDY.networks()]
+    inputs = {
+        "samples": [f"{folder}/evaluation/samples.parquet" for folder in networks],
+        "metrics": [f"{folder}/evaluation/metrics.json" for folder in networks],
+        "distances": [f"{networks[0]}/distances/distances.parquet"],
+    }
+    files = ("accuracy.csv", "thin_ice.csv", "samples.parquet")
+    return [*chain, Step("analyse", STUDY.analyse_job(RUN), f"{RUN}/analysis", files, inputs)]
+
+
+def training(network) -> list[Step]:
+    folder, data = network.folder, {"dataset": [DATASET]}
+    if network.variant == "dense":
+        distances = data | {"model": [f"{folder}/model.safetensors"]}
+        return [
+            Step("dense", STUDY.dense_job(network), folder, MODEL, data),
+            Step(
+                "distances",
+                STUDY.distances_job(network),
+                f"{folder}/distances",
+                ("distances.parquet",),
+                distances,
+            ),
+        ]
+    dense = data | {"model": [f"{network.run}/seed0/dense/model.safetensors"]}
+    pruned = data | {"model": [f"{folder}/pruned/model.safetensors"]}
+    return [
+        Step("prune", STUDY.prune_job(network), f"{folder}/pruned", MODEL, dense),
+        Step("finetune", STUDY.finetune_job(network), folder, MODEL, pruned),
+    ]
+
+
+def evaluation(network) -> list[Step]:
+    folder = network.folder
+    inputs = {"dataset": [DATASET], "model": [f"{folder}/model.safetensors"]}
+    shards = [
+        Step(
+            "autoattack",
+            STUDY.autoattack_job(network, shard),
+            f"{folder}/autoattack/shard{shard}",
+            ("outcomes.parquet",),
+            inputs,
+        )
+        for shard in STUDY.shards("digits")
+    ]
+    outcomes = {"shards": [f"{step.folder}/outcomes.parquet" for step in shards]}
+    evaluate = Step(
+        "evaluate",
+        STUDY.evaluate_job(network),
+        f"{folder}/evaluation",
+        ("samples.parquet", "metrics.json"),
+        inputs | outcomes,
+    )
+    return [*shards, evaluate]
+
+
+def call(arguments: list[str]) -> tuple[int, str]:
+    """What ``python -m thin_ice ARGUMENTS`` does, in this process: its status and its stderr."""
+    before, errors = sys.argv, io.StringIO()
+    sys.argv = ["thin_ice", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stderr(errors):
+            runpy.run_module("thin_ice", run_name="__main__")
+    except SystemExit as end:
+        return end.code, errors.getvalue()
+    finally:
+        sys.argv = before
+        log = logging.getLogger("thin_ice")
+        log.handlers.clear()
+        log.propagate = True
+        log.setLevel(logging.NOTSET)
+    raise AssertionError("the command did not end by sys.exit")
+
+
+def run(step: Step, root: Path) -> None:
+    status, errors = call(step.arguments(root))
+    assert status == 0, f"{step.folder}: {errors}"

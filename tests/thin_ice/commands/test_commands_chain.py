@@ -1,0 +1,164 @@
+"""Every stage of a study, from its command line alone: its files, its record, and nothing else."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from mini_study import DATASET, RUN, STUDY, run, steps
+from safetensors import safe_open
+
+import thin_ice
+from thin_ice import tables
+from thin_ice.commands.runner import STAGES
+from thin_ice.data.split import load_part
+from thin_ice.evaluation.metrics import metrics
+from thin_ice.models.artifact import load_model
+from thin_ice.provenance.hashing import sha256
+
+torch.set_num_threads(1)
+
+STEPS = steps()
+WITHOUT_TORCH = [step for step in STEPS if step.stage in ("study", "dataset", "analyse")]
+FOLDERS = [step.folder for step in STEPS]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """The study's folder after every job of the chain."""
+    folder = tmp_path_factory.mktemp("chain") / "results" / "mini"
+    for step in STEPS:
+        run(step, folder)
+    return folder
+
+
+@pytest.fixture(params=STEPS, ids=FOLDERS)
+def step(request):
+    return request.param
+
+
+def record(step, root):
+    return json.loads(step.record(root).read_text())
+
+
+def test_the_chain_has_every_stage_but_the_report_and_every_method():
+    assert {step.stage for step in STEPS} == set(STAGES) - {"report"}
+    pruned = {step.folder.split("/")[2] for step in STEPS if step.stage == "prune"}
+    assert pruned == {f"{name}-0.5" for name in tables.METHODS}
+
+
+def test_the_chain_writes_what_it_declares_and_no_other_file(root):
+    """No checkpoint and no temporary file either."""
+    declared = {path for step in STEPS for path in [*step.outputs(root), step.record(root)]}
+    logs = {root / "logs" / f"{step.folder}.log" for step in STEPS}
+    assert {path for path in root.rglob("*") if path.is_file()} == declared | logs
+
+
+def test_a_record_names_the_declared_files_the_inputs_and_their_checksums(step, root):
+    found = record(step, root)
+    assert [file["name"] for file in found["subject"]] == list(step.files)
+    inputs = found["predicate"]["buildDefinition"]["resolvedDependencies"]
+    expected = [root / path for paths in step.inputs.values() for path in paths]
+    folder = root / step.folder
+    assert [(folder / file["name"]).resolve() for file in inputs] == expected
+    for file in found["subject"] + inputs:
+        assert sha256(folder / file["name"]) == file["digest"]["sha256"]
+
+
+def test_a_record_holds_the_job_and_the_command_that_ran_it(step, root):
+    definition = record(step, root)["predicate"]["buildDefinition"]
+    assert definition["externalParameters"] == json.loads(step.job)
+    words = shlex.split(definition["internalParameters"]["command"])
+    assert words == ["python", "-m", "thin_ice", *step.arguments(root)]
+
+
+def test_a_record_is_written_after_every_output(step, root):
+    written = step.record(root).stat().st_mtime_ns
+    assert all(path.stat().st_mtime_ns <= written for path in step.outputs(root))
+
+
+def test_the_same_commands_give_the_same_bytes_in_another_folder(root, tmp_path):
+    again = tmp_path / "elsewhere"
+    for step in STEPS:
+        run(step, again)
+        for path, other in zip(step.outputs(root), step.outputs(again), strict=True):
+            assert path.read_bytes() == other.read_bytes(), path
+
+
+def test_the_resolved_study_is_saved_as_it_is(root):
+    saved = yaml.safe_load((root / "study" / "study.yaml").read_text())
+    assert saved == json.loads(json.dumps(STUDY.resolved))
+
+
+def test_models_carry_their_masks_from_pruning_to_fine_tuning(root):
+    for name in tables.METHODS:
+        folder = root / RUN / "seed0" / f"{name}-0.5"
+        pruned = load_model(folder / "pruned" / "model.safetensors")
+        tuned = load_model(folder / "model.safetensors")
+        assert pruned.masks.keys() == tuned.masks.keys()
+        assert pruned.masks
+        for key, mask in pruned.masks.items():
+            assert torch.equal(mask, tuned.masks[key])
+            assert not dict(tuned.model.named_parameters())[key][~mask].any()
+    with safe_open(root / RUN / "seed0" / "dense" / "model.safetensors", "pt") as file:
+        assert not [key for key in file.keys() if key.startswith("mask.")]  # noqa: SIM118
+
+
+def test_a_network_is_evaluated_on_the_test_split_and_its_metrics_count_the_table(root):
+    ids = load_part(root / DATASET, "test").ids.tolist()
+    for network in STUDY.networks():
+        folder = root / network.folder / "evaluation"
+        samples = pd.read_parquet(folder / "samples.parquet")
+        assert samples.sample_id.tolist() == ids
+        assert not (samples.robust & ~samples.correct).any()
+        found = json.loads((folder / "metrics.json").read_text())
+        assert found["dataset"] == "digits"
+        counted = metrics(samples, STUDY.protocols(network))
+        assert {key: found[key] for key in counted} == counted
+
+
+def test_the_analysis_has_a_row_for_every_network_and_view(root):
+    rows = pd.read_csv(root / RUN / "analysis" / "thin_ice.csv")
+    assert sorted(rows.other) == sorted(f"{name}-0.5" for name in tables.METHODS for _ in range(2))
+    assert set(rows.correctness) == {"clean", "robust"}
+    sets = rows[[f"{name}_samples" for name in ("kept", "lost", "rescued", "never")]]
+    assert (sets.sum(axis=1) == 30).all()
+    accuracy = pd.read_csv(root / RUN / "analysis" / "accuracy.csv")
+    assert set(accuracy.variant) == {network.variant for network in STUDY.networks()}
+    pruned = accuracy[accuracy.method != "dense"]
+    assert pruned.sparsity_of_prunable.between(0.49, 0.51).all()
+
+
+def in_its_own_process(step, inputs, root, path):
+    """Run the real command line on one folder's inputs, writing into another folder."""
+    words = step.arguments(inputs)
+    words[words.index("--record") + 1] = str(step.record(root))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))}
+    command = [sys.executable, "-m", "thin_ice", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("chosen", WITHOUT_TORCH, ids=lambda step: step.stage)
+def test_a_stage_without_networks_runs_where_there_is_no_torch(chosen, root, tmp_path):
+    broken = tmp_path / "without"
+    broken.mkdir()
+    (broken / "torch.py").write_text("raise ImportError('there is no torch')")
+    path = [broken, Path(thin_ice.__file__).parents[1]]
+    done = in_its_own_process(chosen, root, tmp_path, path)
+    assert done.returncode == 0, done.stderr
+    for mine, other in zip(chosen.outputs(tmp_path), chosen.outputs(root), strict=True):
+        assert mine.read_bytes() == other.read_bytes()
+
+
+def test_training_in_a_process_of_its_own_gives_the_same_bytes(root, tmp_path):
+    (dense,) = (step for step in STEPS if step.stage == "dense")
+    done = in_its_own_process(dense, root, tmp_path, [Path(thin_ice.__file__).parents[1]])
+    assert done.returncode == 0, done.stderr
+    for mine, other in zip(dense.outputs(tmp_path), dense.outputs(root), strict=True):
+        assert mine.read_bytes() == other.read_bytes()

@@ -1,0 +1,167 @@
+"""A command that cannot do its job says so in one line and leaves nothing that looks finished."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from mini_study import DATASET, call, run, steps
+
+import thin_ice
+
+torch.set_num_threads(1)
+
+STEPS = {(step.stage, step.folder): step for step in steps()}
+NAMED = {step.stage: step for step in reversed(STEPS.values())}
+DENSE = NAMED["dense"]
+
+
+@pytest.fixture
+def root(tmp_path):
+    """The study's folder with its dataset only."""
+    run(NAMED["dataset"], tmp_path)
+    return tmp_path
+
+
+def files(folder):
+    return sorted(p.name for p in folder.rglob("*") if p.is_file() and p.suffix != ".log")
+
+
+def changed(step, **parameters):
+    """The same step with other parameters in its job."""
+    job = json.loads(step.job)
+    job["parameters"] |= parameters
+    return replace(step, job=json.dumps(job))
+
+
+def plan(**words):
+    return json.loads(DENSE.job)["parameters"]["plan"] | words
+
+
+def fails_with_one_line(step, root, words):
+    status, errors = call(step.arguments(root))
+    assert status == 1
+    (line,) = errors.splitlines()
+    assert words in line
+    assert not step.record(root).exists()
+
+
+WRONG_JOBS = {
+    "not JSON": ("{stage: dense}", "--job is not JSON"),
+    "a list": ("[1, 2]", "--job must be an object with stage, parameters and code"),
+    "a key missing": ('{"stage": "dense"}', "must be an object with stage, parameters and code"),
+    "another stage's": (NAMED["prune"].job, "--job is for stage 'prune', not 'dense'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_JOBS)
+def test_a_wrong_job_ends_with_one_line_and_no_outputs(root, name):
+    text, words = WRONG_JOBS[name]
+    fails_with_one_line(replace(DENSE, job=text), root, words)
+    assert not (root / DENSE.folder).exists()
+
+
+@pytest.mark.parametrize("stage", ["dense", "prune", "evaluate", "analyse"])
+def test_a_missing_input_ends_with_one_line_that_names_it_and_no_outputs(tmp_path, stage):
+    step = NAMED[stage]
+    first = next(iter(step.inputs.values()))[0]
+    fails_with_one_line(step, tmp_path, f"input {tmp_path / first} does not exist")
+    assert not (tmp_path / step.folder).exists()
+
+
+def test_a_real_process_ends_with_status_1_and_one_line(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(Path(thin_ice.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-m", "thin_ice", *DENSE.arguments(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == f"input {tmp_path / DATASET} does not exist\n"
+
+
+def test_the_log_has_the_error_too(tmp_path):
+    call(DENSE.arguments(tmp_path))
+    assert "does not exist" in (tmp_path / "logs" / f"{DENSE.folder}.log").read_text()
+
+
+def test_a_damaged_input_ends_with_one_line(root):
+    (root / DATASET).write_bytes(b"not safetensors")
+    fails_with_one_line(DENSE, root, "is no readable dataset artifact")
+    assert files(root / DENSE.folder) == []
+
+
+def test_an_input_of_another_kind_ends_with_one_line(root):
+    step = NAMED["distances"]
+    model = root / step.inputs["model"][0]
+    model.parent.mkdir(parents=True)
+    model.write_bytes((root / DATASET).read_bytes())
+    fails_with_one_line(step, root, "thin-ice-model-1")
+    assert files(root / step.folder) == []
+
+
+def test_an_impossible_parameter_ends_with_one_line(tmp_path):
+    step = changed(NAMED["dataset"], limit_test=5)
+    fails_with_one_line(step, tmp_path, "each side needs 10")
+    assert files(tmp_path) == []
+
+
+def test_a_diverging_training_ends_with_one_line_and_without_a_model(root):
+    diverging = changed(DENSE, plan=plan(lr=1e30))
+    fails_with_one_line(diverging, root, "the training loss is nan")
+    assert set(files(root / DENSE.folder)) <= {".checkpoint.safetensors"}
+
+
+def test_a_failing_stage_takes_the_record_of_an_earlier_run_away_first(root):
+    run(DENSE, root)
+    before = [path.read_bytes() for path in DENSE.outputs(root)]
+    assert DENSE.record(root).exists()
+    fails_with_one_line(changed(DENSE, plan=plan(lr=1e30)), root, "the training loss is nan")
+    assert [path.read_bytes() for path in DENSE.outputs(root)] == before
+
+
+def test_an_unforeseen_error_ends_with_its_traceback_and_no_record(root):
+    status, errors = call(changed(DENSE, plan={"no_such_word": 1}).arguments(root))
+    assert status == 1
+    assert "Traceback" in errors
+    assert "no_such_word" in errors
+    assert files(root / DENSE.folder) == []
+
+
+def test_the_checkpoint_of_another_job_is_neither_used_nor_left(root):
+    run(DENSE, root)
+    expected = [path.read_bytes() for path in DENSE.outputs(root)]
+    left = root / DENSE.folder / ".checkpoint.safetensors"
+    left.write_bytes((root / DENSE.folder / "model.safetensors").read_bytes())
+    run(DENSE, root)
+    assert [path.read_bytes() for path in DENSE.outputs(root)] == expected
+    assert not left.exists()
+
+
+def test_shards_of_another_network_or_split_are_refused(root):
+    run(DENSE, root)
+    evaluate = NAMED["evaluate"]
+    for number, shard in enumerate(evaluate.inputs["shards"]):
+        ids = range(1000 * number, 1000 * number + 10)
+        table = pd.DataFrame({"sample_id": ids, "autoattack_square": "broken", "robust": False})
+        (root / shard).parent.mkdir(parents=True)
+        table.to_parquet(root / shard)
+    words = "30 samples were evaluated but the AutoAttack shards hold 20 verdicts"
+    fails_with_one_line(evaluate, root, words)
+    assert files(root / evaluate.folder) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["nothing"], ["dense"], ["dense", "--job", "{}", "--record", "x"]]
+)
+def test_an_incomplete_command_line_is_explained_with_status_2(arguments):
+    status, errors = call(arguments)
+    assert status == 2
+    assert errors.startswith("usage: python -m thin_ice")

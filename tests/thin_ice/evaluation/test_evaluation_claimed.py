@@ -1,0 +1,103 @@
+"""A network's own columns: clean predictions, and what published protocols did to each sample."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from thin_ice.attacks.claimed import run_protocol
+from thin_ice.attacks.protocols import Protocol
+from thin_ice.attacks.threat import ThreatModel
+from thin_ice.data.split import Split
+from thin_ice.evaluation import claimed
+from thin_ice.evaluation.claimed import clean_table, protocol_table
+from thin_ice.models.network import Architecture
+from thin_ice.randomness import generator
+
+torch.set_num_threads(1)
+
+THREAT = ThreatModel("Linf", 0.1)
+STRONG = Protocol("a test", 8 / 255, 2 / 255, 5)
+WEAK = Protocol("a test", 1 / 255, 1 / 255, 1)
+WILD = Protocol("a test", 6 / 255, 8 / 255, 8)  # overshoots: the last iterate is not the best
+
+
+def network():
+    return Architecture("digits_cnn", {"width": 4}, (1, 8, 8), 10, False).build(seed=1).eval()
+
+
+def logits(model, split):
+    with torch.no_grad():
+        return model(split.floats())
+
+
+@pytest.fixture(scope="module")
+def split():
+    """40 digits, every fourth with a label that the network does not say."""
+    images = torch.tensor(load_digits().images[:40] * 255 / 16).to(torch.uint8)[:, None]
+    said = logits(network(), Split(images, torch.zeros(40).long(), torch.arange(40))).argmax(1)
+    labels = torch.where(torch.arange(40) % 4 == 0, (said + 1) % 10, said)
+    return Split(images, labels, torch.arange(40) * 3 + 100)
+
+
+def test_the_clean_table_is_what_the_network_says(split):
+    table, outputs = clean_table(network(), split), logits(network(), split).numpy()
+    labels = split.labels.numpy()
+    assert table.sample_id.tolist() == split.ids.tolist()
+    assert table.label.tolist() == labels.tolist()
+    assert table.prediction.tolist() == outputs.argmax(1).tolist()
+    assert table.correct.tolist() == (outputs.argmax(1) == labels).tolist()
+    assert table.correct.sum() == 30
+    others = np.where(np.eye(10, dtype=bool)[labels], -np.inf, outputs).max(1)
+    np.testing.assert_allclose(
+        table.logit_margin, outputs[np.arange(40), labels] - others, atol=1e-5
+    )
+    assert ((table.logit_margin > 0) == table.correct).all()
+
+
+def test_batches_do_not_show_in_the_clean_table(split, monkeypatch):
+    whole = clean_table(network(), split)
+    monkeypatch.setattr(claimed, "BATCH", 7)
+    pd.testing.assert_frame_equal(clean_table(network(), split), whole, atol=1e-5)
+
+
+def test_a_protocols_columns_are_its_outcomes_at_the_studys_eps(split):
+    table = protocol_table(network(), split, THREAT, {"wild": WILD}, seed=3)
+    stream = generator("cpu", 3, "claimed", "wild")
+    outcome = run_protocol(
+        network(), split.floats(), split.labels, THREAT, WILD.scaled(0.1), stream
+    )
+    assert table.claimed_wild.tolist() == outcome.robust_last.tolist()
+    assert table.claimed_wild_any_iterate.tolist() == outcome.robust_any.tolist()
+    assert 0 < table.claimed_wild_any_iterate.sum() < table.claimed_wild.sum() < 40
+
+
+def test_whoever_is_robust_at_every_iterate_is_robust_at_the_last(split):
+    table = protocol_table(network(), split, THREAT, {"weak": WEAK, "strong": STRONG}, seed=0)
+    for name in ("weak", "strong"):
+        assert (table[f"claimed_{name}"] | ~table[f"claimed_{name}_any_iterate"]).all()
+
+
+def test_a_protocols_verdicts_do_not_depend_on_the_other_protocols(split):
+    alone = protocol_table(network(), split, THREAT, {"strong": STRONG}, seed=0)
+    among = protocol_table(network(), split, THREAT, {"weak": WEAK, "strong": STRONG}, seed=0)
+    pd.testing.assert_frame_equal(alone, among[alone.columns])
+
+
+def test_the_rows_of_both_tables_are_the_samples_of_the_split_in_order(split, monkeypatch):
+    monkeypatch.setattr(claimed, "BATCH", 7)
+    never = Protocol("a test", 0.0, 0.0, 1)
+    table = protocol_table(network(), split, THREAT, {"never": never}, seed=0)
+    assert table.claimed_never.tolist() == clean_table(network(), split).correct.tolist()
+
+
+def test_evaluation_leaves_the_network_as_it_was(split):
+    model = network().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    expected = clean_table(network(), split)
+    pd.testing.assert_frame_equal(clean_table(model, split), expected)
+    protocol_table(model, split, THREAT, {"weak": WEAK}, seed=0)
+    assert model.training
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

@@ -1,0 +1,79 @@
+"""A caveat appears when the tables call for it, and only then."""
+
+import numpy as np
+import pytest
+from make_tables import EPS, make_finished
+
+from thin_ice.figures import caveats as c
+from thin_ice.figures.what_was_run import what_was_run
+
+
+def test_a_jpeg_copy_is_a_caveat_and_its_original_is_none():
+    accuracy = make_finished().accuracy
+    assert c.jpeg_copy(accuracy.assign(dataset="cifar10")) == []
+    (said,) = c.jpeg_copy(accuracy.assign(dataset="cifar10-jpeg"))
+    assert "cifar10-jpeg are a JPEG re-encoded copy" in said
+    assert "comparable to published ones" in said
+
+
+def test_networks_at_chance_are_named():
+    finished = make_finished()
+    assert c.degenerate(finished.accuracy, finished.classes) == []
+    finished.accuracy.loc[finished.accuracy.variant == "m0-0.9", "clean_low_percent"] = 9.0
+    (said,) = c.degenerate(finished.accuracy, finished.classes)
+    assert said.startswith("2 networks at or near chance")
+    assert "m0-0.9 of digits-net0-pgd_at, seed 1" in said
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, True), (4, True), (5, False)])
+def test_few_seeds_make_no_claim_about_a_population(seeds, said):
+    assert bool(c.few_seeds(seeds)) == said
+
+
+def test_one_seed_has_no_control():
+    assert c.no_control(make_finished(seeds=(0,)).thin_ice)
+    assert c.no_control(make_finished(seeds=(0, 1)).thin_ice) == []
+
+
+def test_few_lost_samples_are_counted():
+    thin_ice = make_finished().thin_ice.assign(lost_samples=5, kept_samples=9)
+    assert c.few_lost(thin_ice) == []
+    thin_ice.loc[:1, "lost_samples"] = 4
+    assert c.few_lost(thin_ice)[0].startswith(f"In 2 of {len(thin_ice)} rows")
+
+
+def test_failed_distances_are_counted_once_a_dense_network_and_sample():
+    samples = make_finished(seeds=(0, 1), samples=60).samples
+    assert c.failed_distances(samples) == []
+    broken = (samples.norm == "L2") & (samples.sample_id == 0) & (samples.seed == 0)
+    samples.loc[broken, "signed_distance"] = -np.inf
+    (said,) = c.failed_distances(samples)
+    assert said.startswith("In L2 no adversarial distance was found for 1 of 120 samples")
+
+
+def test_claimed_protocols_are_said_to_be_scaled_unless_eps_is_theirs():
+    assert "are the published ones" in c.scaled_protocols(8 / 255)
+    said = c.scaled_protocols(0.2)
+    assert "multiplied by 6.375" in said
+    assert "ε = 0.2 (51/255)" in said
+
+
+def test_every_study_says_what_eps_autoattack_had():
+    assert any("ε = 0.03137 (8/255)" in said for said in c.caveats(make_finished(eps=EPS)))
+
+
+def test_what_was_run_is_told_from_tables_and_study():
+    told = " ".join(what_was_run(make_finished(runs=2, seeds=(0, 1))))
+    for fact in (
+        *("4 dense networks and 16 pruned from them", "seeds 0 and 1", "60 test samples"),
+        *("net0 on digits, trained by pgd_at", "net1 on digits"),
+        "m0 (method lwm) prunes by weight, to sparsity 0.9 and 0.99 and claims by pgd_m0.",
+        *("ε = 0.03137 (8/255)", "version standard, seed 7, batches of 50, shards of 100"),
+    ):
+        assert fact in told
+
+
+def test_a_custom_autoattack_names_its_attacks():
+    finished = make_finished()
+    finished.study["autoattack"] |= {"version": "custom", "attacks": ["apgd-ce", "square"]}
+    assert any("version custom (apgd-ce and square)" in said for said in what_was_run(finished))

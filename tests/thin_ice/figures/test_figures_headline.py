@@ -1,0 +1,80 @@
+"""The headline table and the thin-ice table as people read them."""
+
+import math
+
+import pandas as pd
+import pytest
+from make_tables import make_finished
+
+from thin_ice.figures.headline import at_chance, headline_cells, headline_table, markdown
+from thin_ice.figures.ice_cells import ice_cells
+
+
+def test_means_and_deviations_are_over_seeds():
+    finished = make_finished(seeds=(0, 1, 2))
+    table = headline_table(finished.accuracy, finished.classes)
+    # 2 dense rows (one a protocol) and 2 methods x 2 sparsities
+    assert len(table) == 6
+    row = table[(table.method == "m1") & (table.sparsity == 0.99)].iloc[0]
+    here = finished.accuracy.query("method == 'm1' and sparsity == 0.99").clean_percent
+    assert row.clean_mean == pytest.approx(sum(here) / 3)
+    assert row.clean_sd == pytest.approx(math.sqrt(sum((v - sum(here) / 3) ** 2 for v in here) / 2))
+    assert row.seeds == 3
+
+
+def test_dense_rows_come_first_and_name_their_protocol():
+    finished = make_finished()
+    header, rows = headline_cells(headline_table(finished.accuracy, finished.classes))
+    protocols = [row[header.index("by protocol")] for row in rows if row[0] == "dense"]
+    assert protocols == ["pgd_m0", "pgd_m1"]
+    assert [row[0] for row in rows] == ["dense"] * 2 + ["m0 0.9", "m0 0.99", "m1 0.9", "m1 0.99"]
+    assert all(len(row) == len(header) for row in rows)
+
+
+def test_one_seed_has_no_deviation_and_several_runs_have_a_column():
+    one = make_finished(seeds=(0,))
+    _, rows = headline_cells(headline_table(one.accuracy, one.classes))
+    assert not any("±" in cell for row in rows for cell in row)
+    two = make_finished(runs=2)
+    header, rows = headline_cells(headline_table(two.accuracy, two.classes))
+    assert header[0] == "run"
+    assert {row[0] for row in rows} == set(two.runs)
+
+
+@pytest.mark.parametrize(
+    ("low", "classes", "chance"),
+    [(9.0, 10, True), (10.0, 10, True), (10.5, 10, False), (30.0, 2, True), (9.0, None, False)],
+)
+def test_at_chance_means_that_the_interval_reaches_guessing(low, classes, chance):
+    accuracy = pd.DataFrame({"run": ["r"], "clean_low_percent": [low]})
+    known = {} if classes is None else {"r": classes}
+    assert at_chance(accuracy, known).tolist() == [chance]
+
+
+def test_a_network_at_chance_is_remarked_with_its_seeds():
+    finished = make_finished()
+    broken = (finished.accuracy.method == "m0") & (finished.accuracy.seed == 0)
+    finished.accuracy.loc[broken, "clean_low_percent"] = 8.0
+    _, rows = headline_cells(headline_table(finished.accuracy, finished.classes))
+    remarks = {row[0]: row[-1] for row in rows}
+    assert remarks["m0 0.9"] == "at chance in 1 of 2 seeds"
+    assert remarks["m1 0.9"] == ""
+
+
+def test_markdown_is_a_table_of_one_line_a_row():
+    assert markdown(["a", "b"], [["1", "x|y"]]) == "| a | b |\n| --- | --- |\n| 1 | x\\|y |\n"
+
+
+def test_the_thin_ice_table_shows_dashes_for_empty_sets_and_no_interval_of_too_few():
+    finished = make_finished()
+    thin_ice = finished.thin_ice
+    thin_ice.loc[0, ["lost_samples", "lost_median_distance", "auroc_lost"]] = 0, math.nan, math.nan
+    thin_ice.loc[1, ["lost_samples", "auroc_lost"]] = 2, 0.99
+    thin_ice.loc[2, ["lost_samples", "kept_samples", "lost_median_distance"]] = 20, 20, math.inf
+    header, rows = ice_cells(thin_ice)
+    auroc, median = header.index("AUROC lost"), header.index("median of lost")
+    assert (rows[0][auroc], rows[0][median]) == ("–", "–")
+    assert rows[1][auroc] == "0.99 (too few)"
+    assert "[" in rows[2][auroc]
+    assert rows[2][median] == "∞"
+    assert len(rows) == len(thin_ice)

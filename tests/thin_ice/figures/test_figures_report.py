@@ -1,0 +1,158 @@
+"""The page stands alone, and its numbers can be followed to their files."""
+
+import hashlib
+import html.parser
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+from make_tables import make_finished
+
+from thin_ice.commands import report
+from thin_ice.commands.job import Job
+from thin_ice.figures import theme
+from thin_ice.figures.gallery import EXHIBITS
+from thin_ice.figures.report import render
+
+TWO_RUNS = {"runs": 2, "methods": 1, "sparsities": (0.9,), "samples": 30}
+LOADING = {"src", "srcset", "data", "poster", "background", "action"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse():
+    """Pictures of a few kilobytes, in less time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(theme, "DPI", 40)
+        yield
+
+
+def job_of(folder, finished):
+    """The command's job: tables in one folder a run, as the analysis leaves them."""
+    inputs = {name: [] for name in report.INPUTS}
+    for run in finished.runs:
+        for name in report.INPUTS:
+            table = getattr(finished, name)
+            rows = table[table.run == run]
+            path = folder / run / "analysis" / f"{name}.{'parquet' if name == 'samples' else 'csv'}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write = rows.to_parquet if name == "samples" else rows.to_csv
+            write(path, index=False)
+            inputs[name].append(path)
+    text = json.dumps({"stage": "report", "parameters": {"study": finished.study}, "code": "x"})
+    return Job(text, inputs, folder / "report" / "provenance.json")
+
+
+@pytest.fixture(scope="module")
+def made(coarse, tmp_path_factory):
+    """The report of a study with two runs, through its command."""
+    folder = tmp_path_factory.mktemp("study")
+    return folder, report.run(job_of(folder, make_finished(**TWO_RUNS)))
+
+
+@pytest.fixture(scope="module")
+def page(made):
+    return (made[0] / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_command_leaves_every_figure_its_table_and_the_page(made):
+    folder, outputs = made
+    names = {f"{name}.{kind}" for name in EXHIBITS for kind in ("png", "svg", "csv")}
+    assert {path.name for path in outputs} == names | {"report.html", "accuracy.md"}
+    assert {path.name for path in (folder / "report").iterdir()} == {p.name for p in outputs}
+    assert all(path.stat().st_size for path in outputs)
+
+
+class Links(html.parser.HTMLParser):
+    """What a page would load, where it links to, and its elements' balance."""
+
+    def __init__(self):
+        super().__init__()
+        self.loads, self.links, self.tags, self.ids = [], [], set(), set()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        for name, value in attributes:
+            if name in LOADING:
+                self.loads.append(value)
+            if name == "href":
+                self.links.append(value)
+            if name == "id":
+                self.ids.add(value)
+
+
+@pytest.fixture(scope="module")
+def links(page):
+    parser = Links()
+    parser.feed(page)
+    return parser
+
+
+def test_the_page_loads_nothing_from_anywhere(page, links):
+    assert len(links.loads) == len(EXHIBITS)
+    assert all(source.startswith("data:image/png;base64,") for source in links.loads)
+    assert not links.tags & {"link", "script", "iframe", "object", "embed", "base"}
+    assert not re.search(r"@import|url\(", page)
+    assert not re.search(r"(src|href)\s*=\s*[\"']?\s*(https?:)?//", page)
+
+
+def test_every_link_leads_to_a_place_in_the_page_or_a_file_beside_it(made, links):
+    for link in links.links:
+        if link.startswith("#"):
+            assert link[1:] in links.ids
+        else:
+            assert (made[0] / "report" / link).is_file()
+
+
+def test_the_page_is_small_enough_to_send(made):
+    assert (made[0] / "report" / "report.html").stat().st_size < 5_000_000
+
+
+def test_each_source_is_named_with_its_digest_and_its_record(made, page):
+    folder, _ = made
+    sources = sorted(folder.glob("*/analysis/*"))
+    assert len(sources) == 6
+    for path in [*sources, folder / "report" / "accuracy.svg"]:
+        relative = path.relative_to(folder)
+        assert f"<td>{relative}</td>" in page
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in page
+        assert f"<td>{relative.parent / 'provenance.json'}</td>" in page
+
+
+def test_the_resolved_study_is_on_the_page_as_yaml(page):
+    text = re.search(r"<pre>(.*?)</pre>", page, re.DOTALL).group(1)
+    assert yaml.safe_load(text)["autoattack"]["batch_size"] == 50
+
+
+def test_numbers_on_the_page_are_those_of_the_tables(page):
+    finished = make_finished(**TWO_RUNS)
+    assert page.count("<tr><td>digits-net0-pgd_at</td><td>m0 0.9</td>") > 1
+    clean = finished.accuracy.query("method == 'm0' and sparsity == 0.9").clean_percent
+    assert f"<td>{clean.mean():.1f} ± 0.7</td>" in page
+
+
+def test_a_jpeg_copy_is_visible_in_the_caveats_and_text_cannot_become_markup():
+    finished = make_finished(methods=1, sparsities=(0.9,), seeds=(0,), samples=20)
+    finished.accuracy["dataset"] = "<script>cifar10</script>-jpeg"
+    page = render(finished, [], ([], []), [])
+    caveats = page[page.index('id="caveats"') : page.index('id="accuracies"')]
+    assert "JPEG re-encoded copy" in caveats
+    assert "no control" in caveats
+    assert "<script>" not in page
+
+
+def test_two_reports_of_the_same_tables_are_the_same_bytes(made, tmp_path):
+    again = job_of(tmp_path / "study", make_finished(**TWO_RUNS))
+    report.run(again)
+    for path in made[1]:
+        assert path.read_bytes() == (again.folder / path.name).read_bytes(), path.name
+
+
+def test_the_report_never_imports_torch():
+    code = (
+        "import sys, thin_ice.commands.report; "
+        "assert 'torch' not in sys.modules; assert not thin_ice.commands.report.TORCH"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,143 @@
+"""Signed distances of a real, small network: a sign, a size and a status for each sample."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from thin_ice.data.split import Split
+from thin_ice.margins import distance
+from thin_ice.margins.distance import FmnRun, distance_table
+from thin_ice.models.network import Architecture
+
+torch.set_num_threads(1)
+
+RUNS = [FmnRun("Linf", 20, 1.0), FmnRun("Linf", 20, 10.0), FmnRun("L2", 20, 1.0)]
+MEMBERS = {"linf": ["fmn_linf_1", "fmn_linf_10"], "l2": ["fmn_l2_1"]}
+
+
+def images():
+    return torch.tensor(load_digits().images[:200] * 255 / 16).to(torch.uint8)[:, None]
+
+
+@cache
+def weights():
+    """Of a network trained for a second, so that its samples can be flipped both ways."""
+    model = Architecture("digits_cnn", {"width": 4}, (1, 8, 8), 10, False).build(seed=1)
+    labels = torch.tensor(load_digits().target[:200])
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+    for _ in range(25):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(images() / 255), labels).backward()
+        optimizer.step()
+    return model.state_dict()
+
+
+def network():
+    model = Architecture("digits_cnn", {"width": 4}, (1, 8, 8), 10, False).build(seed=1)
+    model.load_state_dict(weights())
+    return model.eval()
+
+
+def predictions(model, split):
+    with torch.no_grad():
+        return model(split.floats()).argmax(1)
+
+
+@pytest.fixture(scope="module")
+def split():
+    """30 digits, whose labels are what the network says, but for every third."""
+    ids = torch.arange(30) * 7 + 5
+    said = predictions(network(), Split(images()[:30], ids % 10, ids))
+    labels = torch.where(torch.arange(30) % 3 == 0, (said + 1) % 10, said)
+    return Split(images()[:30], labels, ids)
+
+
+@pytest.fixture(scope="module")
+def table(split):
+    return distance_table(network(), split, RUNS)
+
+
+def test_every_sample_has_its_id_its_label_and_whether_it_is_right(table, split):
+    assert table.sample_id.tolist() == split.ids.tolist()
+    assert table.label.tolist() == split.labels.tolist()
+    assert table.correct.tolist() == (predictions(network(), split) == split.labels).tolist()
+    assert sorted(table.correct.value_counts()) == [10, 20]
+
+
+@pytest.mark.parametrize("norm", MEMBERS)
+def test_the_envelope_is_the_smallest_distance_of_its_members(table, norm):
+    expected = np.minimum.reduce([table[member] for member in MEMBERS[norm]])
+    np.testing.assert_array_equal(table[f"distance_{norm}"], expected)
+
+
+def test_more_than_one_member_of_the_envelope_counts(table):
+    nearest = table[MEMBERS["linf"]].idxmin(axis=1)
+    assert set(nearest) == set(MEMBERS["linf"])
+
+
+@pytest.mark.parametrize("norm", MEMBERS)
+def test_the_sign_is_negative_for_misclassified_samples_and_only_for_them(table, norm):
+    signed = table[f"signed_distance_{norm}"]
+    assert ((signed < 0) == ~table.correct).all()
+    np.testing.assert_array_equal(signed.abs(), table[f"distance_{norm}"])
+    assert (signed != 0).all()
+
+
+@pytest.mark.parametrize("norm", MEMBERS)
+def test_a_found_distance_is_finite_and_within_the_images(table, norm):
+    found = table[table[f"status_{norm}"] == "found"]
+    assert len(found) > 20
+    largest = {"linf": 1, "l2": 8}[norm]  # of 64 pixels in [0, 1]
+    assert found[f"distance_{norm}"].between(0, largest, inclusive="neither").all()
+
+
+@pytest.mark.parametrize("status", ["found", "failed"])
+@pytest.mark.parametrize("norm", MEMBERS)
+def test_the_status_says_whether_the_distance_is_finite(table, norm, status):
+    distances = table[f"distance_{norm}"]
+    expected = np.isfinite(distances) if status == "found" else np.isinf(distances)
+    assert ((table[f"status_{norm}"] == status) == expected).all()
+
+
+def test_a_failed_attack_is_infinitely_far_and_never_zero(split):
+    """A network that says 3 whatever it sees cannot be flipped."""
+    model = network()
+    with torch.no_grad():
+        model.linear.weight.zero_()
+        model.linear.bias.copy_(torch.nn.functional.one_hot(torch.tensor(3), 10))
+    table = distance_table(model, split, RUNS)
+    assert (table.correct == (table.label == 3)).all()
+    for norm in MEMBERS:
+        assert (table[f"status_{norm}"] == "failed").all()
+        expected = np.where(table.correct, np.inf, -np.inf)
+        assert table[f"signed_distance_{norm}"].tolist() == expected.tolist()
+
+
+def test_a_run_that_failed_does_not_hide_one_that_succeeded():
+    table = pd.DataFrame({"correct": [True, False], "a": [np.inf, np.inf], "b": [0.5, 0.25]})
+    distance._add_envelope(table, "Linf", ["a", "b"])
+    assert table.signed_distance_linf.tolist() == [0.5, -0.25]
+    assert table.status_linf.tolist() == ["found", "found"]
+
+
+def test_batches_and_their_order_do_not_show(table, split, monkeypatch):
+    monkeypatch.setattr(distance, "BATCH", 7)
+    again = distance_table(network(), split, RUNS)
+    pd.testing.assert_frame_equal(again.iloc[:, :3], table.iloc[:, :3])
+    for norm in MEMBERS:  # a rounding error may send a search another way
+        signed = again[f"signed_distance_{norm}"], table[f"signed_distance_{norm}"]
+        assert np.isclose(*signed, rtol=1e-3).mean() > 0.9
+
+
+def test_a_network_in_training_mode_is_measured_in_evaluation_mode_and_put_back(table, split):
+    model = network().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    again = distance_table(model, split, RUNS)
+    pd.testing.assert_frame_equal(again, table)
+    assert model.training
+    assert all(p.requires_grad for p in model.parameters())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

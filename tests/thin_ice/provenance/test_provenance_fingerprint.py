@@ -1,0 +1,259 @@
+"""A fingerprint changes when code that the job reaches changes, and only then."""
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import thin_ice
+from thin_ice.commands.runner import STAGES
+from thin_ice.provenance import fingerprint as module
+from thin_ice.provenance.fingerprint import closure, fingerprint
+from thin_ice.study import plan
+from thin_ice.study.load import study_from
+
+PACKAGE = Path(thin_ice.__file__).parent
+LWM = ["thin_ice.commands.prune", "thin_ice.pruning.lwm"]
+
+
+def forget():
+    """What the process remembers of the sources: it may, since they do not change in a run."""
+    for remembered in (module.imported, module.normalised, plan.code):
+        remembered.cache_clear()
+
+
+class House:
+    """A copy of the package, to be edited."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def edit(self, name, change):
+        """Replace the source of a module, or of all for ``*``, by ``change(source)``."""
+        paths = self.root.rglob("*.py") if name == "*" else [self.root / f"{name}.py"]
+        for path in paths:
+            path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def fingerprint(self, modules):
+        forget()
+        return fingerprint(modules)
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory):
+    """The package as it is, once for all tests here."""
+    root = tmp_path_factory.mktemp("pristine") / "thin_ice"
+    shutil.copytree(PACKAGE, root, ignore=shutil.ignore_patterns("__pycache__"))
+    return House(root)
+
+
+@pytest.fixture(scope="module")
+def before(pristine):
+    """The fingerprint of the unedited job."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "ROOT", pristine.root)
+        return pristine.fingerprint(LWM)
+
+
+@pytest.fixture
+def house(pristine, tmp_path, monkeypatch):
+    root = tmp_path / "thin_ice"
+    shutil.copytree(pristine.root, root)
+    monkeypatch.setattr(module, "ROOT", root)
+    yield House(root)
+    forget()
+
+
+def reformatted(source):
+    """The same code without comments, in another layout."""
+    return ast.unparse(ast.parse(source))
+
+
+def redocumented(source):
+    """Every docstring is another text."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if documented and ast.get_docstring(node) is not None:
+            node.body[0].value.value = "Another text."
+    return ast.unparse(tree)
+
+
+def undocumented(source):
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if documented and ast.get_docstring(node) is not None and len(node.body) > 1:
+            del node.body[0]
+    return ast.unparse(tree)
+
+
+@pytest.mark.parametrize("change", [reformatted, redocumented, undocumented])
+def test_comments_docstrings_and_layout_do_not_count(house, before, change):
+    house.edit("*", change)
+    assert house.fingerprint(LWM) == before
+
+
+def test_a_comment_and_blank_lines_do_not_count(house, before):
+    for name in ("pruning/lwm", "training/schedules", "files"):
+        house.edit(name, lambda source: "\n\n# A remark.\n" + source + "\n# The end.\n")
+    assert house.fingerprint(LWM) == before
+
+
+REACHED = ["pruning/lwm", "commands/prune", "commands/job", "training/schedules", "files"]
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_an_edit_in_a_module_that_the_job_reaches_counts(house, before, name):
+    house.edit(name, lambda source: source + "\nANSWER = 42\n")
+    assert house.fingerprint(LWM) != before
+
+
+@pytest.mark.parametrize(
+    ("words", "others"),
+    [("weight.detach().abs()", "weight.detach().square()"), ('"layer"  #', '"global"  #')],
+)
+def test_one_other_word_in_the_code_counts(house, before, words, others):
+    assert words in (house.root / "pruning/lwm.py").read_text()
+    house.edit("pruning/lwm", lambda source: source.replace(words, others))
+    assert house.fingerprint(LWM) != before
+
+
+@pytest.mark.parametrize(
+    "name", ["pruning/hydra", "pruning/radmm", "objectives/mart", "margins/ice", "commands/dense"]
+)
+def test_an_edit_in_a_module_that_the_job_does_not_reach_does_not_count(house, before, name):
+    house.edit(name, lambda source: source + "\nANSWER = 42\n")
+    assert house.fingerprint(LWM) == before
+
+
+def test_a_new_line_in_the_tables_does_not_count(house, before):
+    line = '    "lwm": "thin_ice.pruning.lwm:Lwm",\n'
+    new = '    "other": "thin_ice.pruning.hydra:Hydra",\n'
+    house.edit("tables", lambda source: source.replace(line, line + new))
+    assert new in (house.root / "tables.py").read_text()
+    assert house.fingerprint(LWM) == before
+
+
+def test_a_module_under_another_name_counts(house, before):
+    shutil.copy(house.root / "pruning/lwm.py", house.root / "pruning/lwm_twin.py")
+    twin = ["thin_ice.commands.prune", "thin_ice.pruning.lwm_twin"]
+    assert house.fingerprint(twin) != before
+
+
+def test_the_order_and_repetition_of_entry_points_do_not_count(house, before):
+    assert house.fingerprint([*reversed(LWM), *LWM]) == before
+
+
+FAKE = {
+    "__init__": '"""A package."""\n',
+    "start": "import os\nfrom fake.room import first\nimport fake.plain\n",
+    "room/__init__": '"""A room."""\n',
+    "room/first": "def late():\n    from fake.room.second import thing\n    return thing\n",
+    "room/second": "from fake import start\nfrom other.fake import nothing\nthing = 1\n",
+    "room/named": "NAME = 'fake.room.unseen'\n",
+    "room/unseen": "",
+    "plain": "TABLE = {'a': 'fake.room.unseen:Thing'}\nimport fakery\n",
+}
+
+
+def test_a_closure_follows_every_import_and_no_name_in_a_text(tmp_path, monkeypatch):
+    for name, source in FAKE.items():
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(source)
+    monkeypatch.setattr(module, "PACKAGE", "fake")
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    forget()
+    reached = closure(["fake.start"])
+    forget()
+    modules = {"start", "plain", "room", "room.first", "room.second"}
+    assert reached == {"fake"} | {f"fake.{name}" for name in modules}
+
+
+LOADED = """
+import importlib, json, sys
+found = {}
+for stage in sys.argv[1:]:
+    for name in [name for name in sys.modules if name.split(".")[0] == "thin_ice"]:
+        del sys.modules[name]
+    importlib.import_module(f"thin_ice.commands.{stage}")
+    found[stage] = [
+        name for name, module in sys.modules.items()
+        if name.startswith("thin_ice.") and not module.__file__.endswith("__init__.py")
+    ]
+print(json.dumps(found))
+"""
+
+
+def test_the_closure_of_a_stage_holds_whatever_python_loads_for_it():
+    """All modules but the rooms' own files, which hold no code (see test_rooms)."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *STAGES], capture_output=True, text=True, check=True
+    )
+    for stage, loaded in json.loads(done.stdout).items():
+        assert set(loaded) <= closure([f"thin_ice.commands.{stage}"]), stage
+        assert f"thin_ice.commands.{stage}" in loaded
+
+
+STUDY = {
+    "name": "mini",
+    "seeds": [0],
+    "threat": {"norm": "Linf", "eps": 0.1},
+    "datasets": {"digits": {}},
+    "models": {"digits_cnn": {}},
+    "objectives": {"natural": {}, "pgd_at": {}},
+    "methods": {"lwm": {}, "hydra": {}},
+    "sparsities": [0.5],
+}
+
+
+@pytest.fixture(scope="module")
+def jobs_before(pristine):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "ROOT", pristine.root)
+        return jobs()
+
+
+def jobs():
+    """Every job of the study but the report's, by a name."""
+    forget()
+    study = study_from(STUDY)
+    found = {"study": study.study_job(), "dataset": study.dataset_job("digits")}
+    for network in study.networks():
+        name = f"{network.run.split('-')[2]} {network.method}"
+        found[f"autoattack {name}"] = study.autoattack_job(network, 0)
+        found[f"evaluate {name}"] = study.evaluate_job(network)
+        if network.variant == "dense":
+            found[f"dense {name}"] = study.dense_job(network)
+            found[f"distances {name}"] = study.distances_job(network)
+        else:
+            found[f"prune {name}"] = study.prune_job(network)
+            found[f"finetune {name}"] = study.finetune_job(network)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("edited", "touched"),
+    [
+        ("pruning/hydra", {"prune natural hydra", "prune pgd_at hydra"}),
+        ("pruning/radmm", set()),
+        ("data/digits", {"dataset"}),
+        ("data/cifar10", set()),
+        (
+            "objectives/natural",
+            {"dense natural dense"}
+            | {f"{stage} natural {m}" for stage in ("prune", "finetune") for m in ("lwm", "hydra")},
+        ),
+        ("margins/distance", {"distances natural dense", "distances pgd_at dense"}),
+        ("margins/statistics", set()),
+    ],
+)
+def test_an_edit_changes_exactly_the_jobs_that_run_the_code(house, jobs_before, edited, touched):
+    house.edit(edited, lambda source: source + "\nANSWER = 42\n")
+    after = jobs()
+    assert {name for name in after if after[name] != jobs_before[name]} == touched
