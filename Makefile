@@ -22,7 +22,7 @@ lint: $(READY)
 	$(BIN)/python tests/lint_workflow.py
 
 tests: $(READY)
-	$(BIN)/python -m pytest -q -n $(CORES) -m "not heavy"
+	$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not heavy"
 
 # Tests that take minutes each; not part of make test.
 heavy: $(READY)

@@ -8,6 +8,7 @@ rule report:
         accuracy=expand(f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv", run=STUDY.runs()),
         thin_ice=expand(f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv", run=STUDY.runs()),
         samples=expand(f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet", run=STUDY.runs()),
+        template=f"{workflow.basedir}/workflow/thin_ice/figures/report.html.j2",
     output:
         report=f"{STUDY_FOLDER}/report/report.html",
         png=expand(f"{STUDY_FOLDER}/report/{{figure}}.png", figure=FIGURES),
@@ -25,5 +26,5 @@ rule report:
         "Draw the figures and write the report"
     shell:
         "python -m thin_ice report --job {params.job:q} --accuracy {input.accuracy:q}"
-        " --thin_ice {input.thin_ice:q} --samples {input.samples:q}"
+        " --thin_ice {input.thin_ice:q} --samples {input.samples:q} --template {input.template:q}"
         " --record {output.record:q} --log {log:q}"

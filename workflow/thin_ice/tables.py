@@ -52,9 +52,3 @@ def load(table: str, name: str) -> Any:
     """
     module, _, attribute = TABLES[table][name].partition(":")
     return getattr(importlib.import_module(module), attribute)
-
-
-def build(table: str, entry: dict) -> Any:
-    """Make the object that a resolved study entry ``{"kind": name, option: value, ...}`` names."""
-    options = {key: value for key, value in entry.items() if key != "kind"}
-    return load(table, entry["kind"])(**options)

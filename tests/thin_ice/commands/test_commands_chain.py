@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 import thin_ice
 from thin_ice import tables
-from thin_ice.commands.runner import STAGES
+from thin_ice.commands.runner import STAGES, main
 from thin_ice.data.split import load_part
 from thin_ice.evaluation.metrics import metrics
 from thin_ice.models.artifact import load_model
@@ -162,3 +162,21 @@ def test_training_in_a_process_of_its_own_gives_the_same_bytes(root, tmp_path):
     assert done.returncode == 0, done.stderr
     for mine, other in zip(dense.outputs(tmp_path), dense.outputs(root), strict=True):
         assert mine.read_bytes() == other.read_bytes()
+
+
+def test_every_record_says_which_code_and_commit_really_ran(root):
+    for path in root.rglob("provenance.json"):
+        (run,) = json.loads(path.read_text())["predicate"]["runDetails"]["byproducts"]
+        facts = run["annotations"]
+        assert facts["git"].keys() == {"commit", "dirty"}
+        assert facts["code"]["as_planned"]
+
+
+def test_a_command_that_meets_other_code_says_so_in_its_record(tmp_path):
+    job = json.loads(STUDY.dataset_job("digits"))
+    job["code"]["sha256"] = "0" * 64
+    record = tmp_path / "provenance.json"
+    assert main(["dataset", "--job", json.dumps(job), "--record", str(record)]) == 0
+    (run,) = json.loads(record.read_text())["predicate"]["runDetails"]["byproducts"]
+    assert not run["annotations"]["code"]["as_planned"]
+    assert run["annotations"]["code"]["sha256"] != "0" * 64

@@ -1,6 +1,7 @@
 """A caveat appears when the tables call for it, and only then."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from make_tables import EPS, make_finished
 
@@ -77,3 +78,34 @@ def test_a_custom_autoattack_names_its_attacks():
     finished = make_finished()
     finished.study["autoattack"] |= {"version": "custom", "attacks": ["apgd-ce", "square"]}
     assert any("version custom (apgd-ce and square)" in said for said in what_was_run(finished))
+
+
+def planted(sets, distances):
+    """Four samples of one dense network against three others: each sample counts once."""
+    one = pd.DataFrame(
+        {
+            "run": "a",
+            "seed": 0,
+            "correctness": "robust",
+            "sample_id": range(len(sets)),
+            "set": sets,
+            "signed_distance": distances,
+        }
+    )
+    return pd.concat([one] * 3)
+
+
+def test_a_sample_that_autoattack_broke_beyond_its_distance_is_a_disagreement():
+    samples = planted(["never", "rescued", "kept", "never"], [0.3, 0.1, 0.3, -0.4])
+    (said,) = c.disagreements(samples, 0.2)
+    assert said.startswith("Of 2 correct samples")
+    assert "1 have a distance above" in said
+
+
+def test_a_sample_that_flips_within_eps_where_autoattack_failed_is_a_disagreement():
+    (said,) = c.disagreements(planted(["kept", "lost"], [0.1, 0.3]), 0.2)
+    assert said.startswith("1 sample that AutoAttack left standing")
+
+
+def test_attacks_that_agree_are_no_caveat():
+    assert c.disagreements(planted(["kept", "lost", "never"], [0.3, 0.21, 0.2]), 0.2) == []

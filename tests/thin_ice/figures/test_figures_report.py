@@ -15,7 +15,7 @@ from thin_ice.commands import report
 from thin_ice.commands.job import Job
 from thin_ice.figures import theme
 from thin_ice.figures.gallery import EXHIBITS
-from thin_ice.figures.report import render
+from thin_ice.figures.report import TEMPLATE, render
 
 TWO_RUNS = {"runs": 2, "methods": 1, "sparsities": (0.9,), "samples": 30}
 LOADING = {"src", "srcset", "data", "poster", "background", "action"}
@@ -31,9 +31,9 @@ def coarse():
 
 def job_of(folder, finished):
     """The command's job: tables in one folder a run, as the analysis leaves them."""
-    inputs = {name: [] for name in report.INPUTS}
+    inputs = {name: [] for name in report.TABLES} | {"template": [TEMPLATE]}
     for run in finished.runs:
-        for name in report.INPUTS:
+        for name in report.TABLES:
             table = getattr(finished, name)
             rows = table[table.run == run]
             path = folder / run / "analysis" / f"{name}.{'parquet' if name == 'samples' else 'csv'}"
@@ -41,7 +41,13 @@ def job_of(folder, finished):
             write = rows.to_parquet if name == "samples" else rows.to_csv
             write(path, index=False)
             inputs[name].append(path)
-    text = json.dumps({"stage": "report", "parameters": {"study": finished.study}, "code": "x"})
+    text = json.dumps(
+        {
+            "stage": "report",
+            "parameters": {"study": finished.study},
+            "code": {"modules": [], "sha256": "x"},
+        }
+    )
     return Job(text, inputs, folder / "report" / "provenance.json")
 
 

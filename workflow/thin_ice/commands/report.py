@@ -10,7 +10,8 @@ from thin_ice.figures.finished import Finished
 from thin_ice.figures.report import write_report
 
 TORCH = False
-INPUTS = ("accuracy", "thin_ice", "samples")
+TABLES = ("accuracy", "thin_ice", "samples")
+INPUTS = (*TABLES, "template")
 
 
 def run(job: Job) -> list[Path]:
@@ -21,7 +22,8 @@ def run(job: Job) -> list[Path]:
         samples=_joined(job.inputs["samples"], pd.read_parquet),
         study=job.parameters["study"],
     )
-    return write_report(finished, job.all_inputs(), job.folder)
+    tables = [path for name in TABLES for path in job.inputs[name]]
+    return write_report(finished, tables, job.folder, job.input("template"))
 
 
 def _joined(paths: list[Path], read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:

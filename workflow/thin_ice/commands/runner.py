@@ -12,7 +12,8 @@ from types import ModuleType
 from thin_ice.commands.job import Job, parse_job
 from thin_ice.errors import ThinIceError
 from thin_ice.progress import wants_bar
-from thin_ice.provenance.record import now, write_record
+from thin_ice.provenance.fingerprint import fingerprint
+from thin_ice.provenance.record import git_state, now, write_record
 
 STAGES = (
     "study",
@@ -86,6 +87,7 @@ def _execute(stage: str, command: ModuleType, options: argparse.Namespace) -> No
     job = Job(options.job, inputs, options.record, device)
     options.record.unlink(missing_ok=True)
     job.folder.mkdir(parents=True, exist_ok=True)
+    job.facts.update(code=_code_of_this_run(description), git=git_state())
     began, clock = now(), time.monotonic()
     outputs = command.run(job)
     facts = {"device": device, "threads": options.threads if command.TORCH else None}
@@ -96,6 +98,15 @@ def _execute(stage: str, command: ModuleType, options: argparse.Namespace) -> No
     log.info("done in %.1f s: %s", facts["seconds"], options.record)
 
 
+def _code_of_this_run(description: dict) -> dict:
+    """What really runs: a command copied from a log may meet later code than it was planned for."""
+    planned = description["code"]
+    actual = fingerprint(planned["modules"])
+    if actual != planned["sha256"]:
+        log.warning("this code is not what the job was planned for; the record names both")
+    return {"sha256": actual, "as_planned": actual == planned["sha256"]}
+
+
 def _prepare_torch(options: argparse.Namespace) -> str:
     """Settle the device, threads and determinism before the stage starts."""
     import torch  # only here: the stages after the last network do without
@@ -104,6 +115,8 @@ def _prepare_torch(options: argparse.Namespace) -> str:
     if torch.cuda.is_available():
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        raise ThinIceError(f"--device {options.device}: torch sees no GPU; allowed here: auto, cpu")
     if options.device != "auto":
         return options.device
     return "cuda" if torch.cuda.is_available() else "cpu"

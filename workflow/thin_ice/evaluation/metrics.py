@@ -1,7 +1,5 @@
 """Join what is known of one network into its per-sample table, and count. Needs no torch."""
 
-from pathlib import Path
-
 import pandas as pd
 from scipy.stats import binomtest
 
@@ -58,8 +56,3 @@ def metrics(samples: pd.DataFrame, protocols: list[str]) -> dict:
         "autoattack": autoattack,
         "claimed": claimed,
     }
-
-
-def read_tables(paths: list[Path]) -> list[pd.DataFrame]:
-    """Parquet tables in the given order."""
-    return [pd.read_parquet(path) for path in paths]

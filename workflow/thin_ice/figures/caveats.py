@@ -22,6 +22,7 @@ def caveats(finished: Finished) -> list[str]:
         *no_control(finished.thin_ice),
         *few_lost(finished.thin_ice),
         *failed_distances(finished.samples),
+        *disagreements(finished.samples, finished.eps),
         same_eps(finished.eps),
         scaled_protocols(finished.eps),
         POOLED,
@@ -97,6 +98,29 @@ def failed_distances(samples: pd.DataFrame) -> list[str]:
         for norm, count, size in zip(failed.sum().index, failed.sum(), failed.size(), strict=True)
         if count
     ]
+
+
+def disagreements(samples: pd.DataFrame, eps: float) -> list[str]:
+    """Where distance attack and AutoAttack contradict each other about a dense network."""
+    robust = samples[samples.correctness == "robust"]
+    measured = robust.drop_duplicates(["run", "seed", "sample_id"])
+    withstood = measured.set.isin(["kept", "lost"])
+    broken = measured[~withstood & (measured.signed_distance > 0)]
+    too_far = int((broken.signed_distance > eps).sum())
+    too_near = int((measured[withstood].signed_distance <= eps).sum())
+    sentences = []
+    if too_far:
+        sentences.append(
+            f"Of {len(broken)} correct samples that AutoAttack broke at ε (dense networks together), "
+            f"{too_far} have a distance above ε: the distance attack missed a nearer flip there, so "
+            "their distances are too large."
+        )
+    if too_near:
+        sentences.append(
+            f"{counted(too_near, 'sample')} that AutoAttack left standing at ε flipped nearer than "
+            "that under the distance attack: AutoAttack's accuracy is too high by as much."
+        )
+    return sentences
 
 
 def same_eps(eps: float) -> str:

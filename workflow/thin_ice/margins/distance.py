@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from thin_ice.attacks.fmn import fmn, margin
+from thin_ice.attacks.fmn import fmn
 from thin_ice.attacks.modes import under_attack
 from thin_ice.data.split import Split
 
@@ -52,7 +52,7 @@ def _batch(
     model: nn.Module, images: Tensor, labels: Tensor, runs: list[FmnRun]
 ) -> dict[str, Tensor]:
     with torch.no_grad():
-        columns = {"correct": margin(model(images), labels) > 0}
+        columns = {"correct": model(images).argmax(1) == labels}
     for run in runs:
         found = fmn(model, images, labels, run.norm, run.steps, run.max_stepsize)
         columns[run.column] = found.distance

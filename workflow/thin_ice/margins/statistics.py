@@ -1,19 +1,28 @@
-"""Does distance tell which samples are lost? AUROC with bootstrap intervals, for any two sets."""
+"""Does distance tell which samples are lost? AUROC with intervals, for any two sets.
 
+A percentile bootstrap is far too narrow for small sets (with 5 lost samples its nominal 95 % covers
+72 to 89 %, and at AUROC 1 its width is 0), and pruning often loses few. So the interval is the
+wider of the bootstrap's and Newcombe's (Statistics in Medicine 2006, method 5) at each end.
+"""
+
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.optimize import brentq
+from scipy.stats import norm, rankdata
 
 Values = NDArray[np.float64]
+Z = float(norm.ppf(0.975))
+TINY = 1e-9
 
 
 @dataclass(frozen=True)
 class Auroc:
     """Probability that a member of the first set lies nearer than one of the second, ties half.
 
-    ``low`` and ``high``: percentile bootstrap interval at 95 %. All NaN where a set is empty.
+    ``low`` and ``high``: interval at 95 %, see the module. All NaN where a set is empty.
     """
 
     value: float
@@ -36,13 +45,30 @@ def auroc(nearer: Values, farther: Values) -> float:
 def auroc_with_interval(
     nearer: Values, farther: Values, resamples: int, rng: np.random.Generator
 ) -> Auroc:
-    """AUROC with an interval from resampling the samples of each set (set sizes held)."""
+    """AUROC with its interval; the bootstrap resamples each set on its own (set sizes held)."""
     value = auroc(nearer, farther)
     if np.isnan(value):
         return Auroc(value, value, value)
     draws = _bootstrap(nearer, farther, resamples, rng)
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Auroc(value, float(low), float(high))
+    closed_low, closed_high = newcombe_interval(value, len(nearer), len(farther))
+    return Auroc(value, min(float(low), closed_low), max(float(high), closed_high))
+
+
+def newcombe_interval(value: float, first: int, second: int) -> tuple[float, float]:
+    """The AUROCs t that an observed one does not contradict: |value - t| <= z sd(t), where
+    sd(t)^2 = t (1 - t) (1 + n ((1 - t) / (2 - t) + t / (1 + t))) / (first * second) and
+    n = (first + second) / 2 - 1.
+    """
+
+    def excess(t: float, side: int) -> float:
+        spread = 1 + ((first + second) / 2 - 1) * ((1 - t) / (2 - t) + t / (1 + t))
+        return side * (value - t) - Z * math.sqrt(t * (1 - t) * spread / (first * second))
+
+    # Just off the observed value, since at 0 and 1 it is a root itself.
+    low = brentq(excess, 0.0, value - TINY, args=(1,)) if value > TINY else 0.0
+    high = brentq(excess, value + TINY, 1.0, args=(-1,)) if value < 1 - TINY else 1.0
+    return low, high
 
 
 def _bootstrap(nearer: Values, farther: Values, resamples: int, rng: np.random.Generator) -> Values:

@@ -113,7 +113,6 @@ def _run(facts: Mapping) -> dict:
         "host": platform.node(),
         "platform": platform.platform(),
         "peak_memory_mib": round(peak_kib / 1024, 1),
-        "git": git_state(),
         **facts,
     }
 

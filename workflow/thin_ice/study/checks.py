@@ -77,6 +77,14 @@ def _methods(study: Tree) -> None:
                 )
 
 
+def _objectives(study: Tree) -> None:
+    """A run whose networks no method prunes would have nothing to analyse."""
+    used = {label for method in study["methods"].values() for label in method["objectives"]}
+    for label in study["objectives"]:
+        if label not in used:
+            raise BadStudy(f"objectives.{label}", "no method of this study prunes its networks")
+
+
 def _data(study: Tree) -> None:
     """Dataset readers know no torch, so they can be asked here."""
     for label, dataset in study["datasets"].items():
@@ -97,5 +105,6 @@ CHECKS: tuple[Callable[[Tree], None], ...] = (
     _sparsities,
     _dense_epochs,
     _methods,
+    _objectives,
     _data,
 )

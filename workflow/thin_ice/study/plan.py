@@ -198,7 +198,8 @@ def _job(stage: str, parameters: Tree, entries: list[tuple[str, str]]) -> str:
 
 
 @cache
-def code(stage: str, entries: tuple[tuple[str, str], ...]) -> str:
-    """Fingerprint of a stage's command and of the table entries it was given."""
+def code(stage: str, entries: tuple[tuple[str, str], ...]) -> Tree:
+    """The modules a job enters by, its command and its table entries, and their fingerprint."""
     chosen = [tables.TABLES[table][kind].partition(":")[0] for table, kind in entries]
-    return fingerprint([f"thin_ice.commands.{stage}", *chosen])
+    modules = sorted({f"thin_ice.commands.{stage}", *chosen})
+    return {"modules": modules, "sha256": fingerprint(modules)}

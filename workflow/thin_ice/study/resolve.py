@@ -26,6 +26,7 @@ CUSTOM_AUTOATTACK = {
 DISTANCES = [
     {"norm": "Linf", "steps": 1000, "max_stepsize": 1.0},
     {"norm": "Linf", "steps": 1000, "max_stepsize": 10.0},
+    {"norm": "Linf", "steps": 1000, "max_stepsize": 100.0},
     {"norm": "L2", "steps": 1000, "max_stepsize": 1.0},
     {"norm": "L2", "steps": 1000, "max_stepsize": 10.0},
 ]
