@@ -111,9 +111,9 @@ def disagreements(samples: pd.DataFrame, eps: float) -> list[str]:
     sentences = []
     if too_far:
         sentences.append(
-            f"Of {len(broken)} correct samples that AutoAttack broke at ε (dense networks together), "
-            f"{too_far} have a distance above ε: the distance attack missed a nearer flip there, so "
-            "their distances are too large."
+            f"Of {len(broken)} correct samples that AutoAttack broke at ε (dense networks "
+            f"together), {too_far} have a distance above ε: the distance attack missed a nearer "
+            "flip, and these distances are too large."
         )
     if too_near:
         sentences.append(
