@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import yaml
-from conftest import MINIATURE, REPOSITORY
+from miniature import MINIATURE, REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 

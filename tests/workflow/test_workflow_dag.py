@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from conftest import MINIATURE, REPOSITORY
+from miniature import MINIATURE, REPOSITORY
 
 from thin_ice.provenance.hashing import sha256
 from thin_ice.study.load import study_from

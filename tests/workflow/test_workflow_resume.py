@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import MINIATURE, REPOSITORY
+from miniature import MINIATURE, REPOSITORY
 
 from thin_ice.provenance.hashing import sha256
 from thin_ice.study.load import study_from

@@ -32,6 +32,11 @@ def wilson(hits, total):
     return scale * (centre - spread), scale * (centre + spread)
 
 
+def test_what_each_attack_broke_is_a_share_of_all_samples():
+    table = join_shards(evaluated([0, 1, 2, 3]), [shard([0, 1, 2, 3])])
+    assert metrics(table, [])["broken_by_percent"] == {"square": 50.0}
+
+
 def test_shards_join_on_the_sample_id_in_whatever_order_they_come():
     ids = [4, 0, 7, 3, 9]
     joined = join_shards(evaluated(ids), [shard([9, 3]), shard([]), shard([7, 4, 0])])

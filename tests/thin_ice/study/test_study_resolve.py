@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 import yaml
-from conftest import REPOSITORY
+from miniature import REPOSITORY
 
 from thin_ice.study.load import study_from, study_from_file
 from thin_ice.study.plan import Network

@@ -8,9 +8,13 @@ import re
 import pytest
 import torch
 
+from thin_ice.attacks.threat import ThreatModel
 from thin_ice.checkpoint import Checkpoint
+from thin_ice.data.split import Split
+from thin_ice.objectives.base import Step
 from thin_ice.objectives.pgd_at import PgdAt
 from thin_ice.objectives.trades import Trades
+from thin_ice.randomness import generator
 from thin_ice.training.fit import Setting, TrainingDiverged, fit
 from thin_ice.training.hooks import Hooks
 from thin_ice.training.plan import Plan
@@ -275,16 +279,21 @@ def test_validation_happens_every_so_often_and_after_the_last_epoch(build, setti
 
 
 def test_validation_counts_correct_predictions_clean_and_attacked(build, setting):
-    model, chosen = build(0).train(), setting()
-    arguments = (chosen.threat, chosen.validation, chosen.stream)
-    found = validate(model, PgdAt(steps=2), *arguments)
-    again = validate(model, PgdAt(steps=2), *arguments)
-    assert found == again
+    model, threat, stream = build(0), ThreatModel("Linf", 0.1), (0, "test")
+    split = setting().validation
+    for _ in range(20):  # so that batch norm knows these images, and predictions differ
+        model(split.floats())
+    labels = model.eval()(split.floats()).argmax(1)
+    labels[:4] = (labels[:4] + 1) % 10  # 16 of 20 are right
+    split, objective = Split(split.images, labels, split.ids), PgdAt(steps=3)
+    found = validate(model.train(), objective, threat, split, stream)
+    assert validate(model, objective, threat, split, stream) == found
     assert model.training
-    with torch.no_grad():
-        hits = model.eval()(chosen.validation.floats()).argmax(1) == chosen.validation.labels
-    assert found["validation_clean"] == pytest.approx(hits.float().mean().item())
-    assert found["validation_robust"] <= found["validation_clean"]
+    step = Step(threat, generator("cpu", *stream, "validation"), 1.0)
+    attacked = objective.perturb(model, split.floats(), labels, step)
+    hits = int((model.eval()(attacked).argmax(1) == labels).sum())
+    assert 0 < hits < 16
+    assert found == {"validation_clean": 16 / 20, "validation_robust": hits / 20}
 
 
 def test_validation_moves_nothing_in_the_network(build, setting):

@@ -12,9 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from thin_ice.attacks.autoattack import (
-    BROKEN,
-    SKIPPED,
-    WITHSTOOD,
     CascadeSettings,
     attacker,
     predictions,
@@ -23,9 +20,8 @@ from thin_ice.attacks.autoattack import (
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.data.split import Split
+from thin_ice.evaluation.outcomes import BROKEN, NAMES, OUTCOME, WITHSTOOD
 from thin_ice.progress import Progress
-
-OUTCOME = "autoattack_"  # prefix of the columns that hold one attack's outcomes
 
 
 @dataclass(frozen=True)
@@ -40,14 +36,13 @@ class Cascade:
 
 @dataclass
 class ShardState:
-    """``alive`` (N,): not yet broken. ``outcomes``: per attack done, one text a sample."""
+    """``alive`` (N,): not yet broken. ``codes``: per attack done, an index into `NAMES` a sample.
+    ``facts``: seconds and warnings, by attack.
+    """
 
     alive: Tensor
     codes: dict[str, Tensor]
     facts: dict
-
-
-NAMES = (SKIPPED, WITHSTOOD, BROKEN)  # an outcome is stored as its index
 
 
 def run_shard(

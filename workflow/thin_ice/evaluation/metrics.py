@@ -4,6 +4,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from thin_ice.errors import ThinIceError
+from thin_ice.evaluation.outcomes import BROKEN, OUTCOME
 
 CONFIDENCE = 0.95
 
@@ -50,9 +51,15 @@ def metrics(samples: pd.DataFrame, protocols: list[str]) -> dict:
             "any_iterate_percent": every["percent"],
             "overestimate_points": last["percent"] - autoattack["percent"],
         }
+    attacks = [name for name in samples if name.startswith(OUTCOME)]
     return {
         "samples": len(samples),
         "clean": accuracy(samples.correct),
         "autoattack": autoattack,
+        # Square, black-box and last, breaking many is AutoAttack's own sign of masked gradients.
+        "broken_by_percent": {
+            name.removeprefix(OUTCOME): 100 * float((samples[name] == BROKEN).mean())
+            for name in attacks
+        },
         "claimed": claimed,
     }

@@ -25,6 +25,8 @@ from thin_ice.sparsity.masks import Masks, kept_count
 from thin_ice.sparsity.parametrizations import TopKScore
 from thin_ice.sparsity.prunable import prunable_modules
 
+TINY = 1e-12  # a layer of zeros has scores of zero, not NaN
+
 
 @dataclass(frozen=True)
 class Hydra:
@@ -50,7 +52,7 @@ class Hydra:
 def scaled_scores(weight: Tensor) -> Tensor:
     """sqrt(6 / fan_in) * w / max|w|, the fan-in counted as torch does (in channels x kernel)."""
     fan_in = weight[0].numel()
-    return math.sqrt(6 / fan_in) * weight / weight.abs().max()
+    return math.sqrt(6 / fan_in) * weight / weight.abs().max().clamp_min(TINY)
 
 
 def random_scores(weight: Tensor, name: str) -> Tensor:

@@ -4,9 +4,9 @@ min loss(W) + sum_l rho/2 ||W_l - Z_l + U_l||^2 with Z sparse. Training moves W;
 each period rho <- 1.3 rho, Z <- projection(W + U), U <- U + W - Z (at the very start Z is the
 projection of W and U is 0). The projection keeps the largest magnitudes of each layer. In the end
 W is projected and fine-tuned under its mask.
-Published: 10 periods of 20 epochs, rho 1e-3, lr 0.01 restarted each period and divided by 10 after
-each third; the last epoch counts; fine-tuning for 200 epochs, lr 0.01, divided by 10 at 40 % and
-75 %. The released configuration prunes convolutions only (``layers: convolutions``).
+Published: 10 periods of 20 epochs, rho 1e-3, lr 0.01 restarted each period and divided by 10 at
+its epochs 7 and 14; the last epoch counts; fine-tuning for 200 epochs, lr 0.01, divided by 10 at
+40 % and 75 %. The released configuration prunes convolutions only (``layers: convolutions``).
 ``dual_gradient: leaky`` reproduces the released code, which never detaches U from the graph: after
 m updates the penalty's gradient is (1 + m) times what the equations say.
 Deviations: ties at the projection's threshold are broken by index, so that the budget is exact.
@@ -40,7 +40,7 @@ class Radmm:
         "epochs": 200,
         "lr": 0.01,
         "schedule": "step",
-        "milestones": [1 / 3, 2 / 3],
+        "milestones": [0.35, 0.7],  # epochs 7 and 14 of a period's 20
         "cycles": 10,
         "select": "last",
     }

@@ -1,0 +1,33 @@
+"""A miniature study on digits that runs in seconds, as a person writes it."""
+
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+MINIATURE = {
+    "name": "miniature",
+    "seeds": [0, 1],
+    "threat": {"norm": "Linf", "eps": 0.1},
+    "datasets": {"digits": {"validation": 0.2, "limit_train": 300, "limit_test": 60}},
+    "models": {"digits_cnn": {"width": 4}},
+    "objectives": {"pgd_at": {"steps": 2}},
+    "training": {
+        "dense": {"epochs": 3, "lr": 0.05},
+        "prune": {"epochs": 2},
+        "finetune": {"epochs": 2},
+    },
+    "methods": {"lwm": {}, "hydra": {}, "radmm": {"layers": "all", "periods": 2}},
+    "sparsities": [0.9],
+    "autoattack": {
+        "version": "custom",
+        "attacks": ["apgd-ce", "square"],
+        "square_queries": 20,
+        "batch_size": 40,
+        "shard_size": 40,
+    },
+    "distances": [
+        {"norm": "Linf", "steps": 10, "max_stepsize": 1},
+        {"norm": "L2", "steps": 10, "max_stepsize": 1},
+    ],
+    "analysis": {"bootstrap": 50},
+}

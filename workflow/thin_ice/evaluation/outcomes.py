@@ -1,0 +1,7 @@
+"""What an attack can do to a sample, and how a table says it."""
+
+SKIPPED = "skipped"  # misclassified, or broken by an earlier attack
+WITHSTOOD = "withstood"
+BROKEN = "broken"
+NAMES = (SKIPPED, WITHSTOOD, BROKEN)  # in a checkpoint an outcome is stored as its index
+OUTCOME = "autoattack_"  # prefix of the columns that hold one attack's outcomes
