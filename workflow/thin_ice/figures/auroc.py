@@ -21,7 +21,7 @@ TITLE = "AUROC of distance for lost against kept samples"
 
 def table(finished: Finished) -> pd.DataFrame:
     """One row a pair and kind of correctness: the AUROC of distance for lost against kept, its
-    bootstrap interval, and whether there are too few samples to say anything.
+    interval, and whether there are too few samples to say anything.
     """
     rows = finished.main_pairs[COLUMNS].reset_index(drop=True)
     return rows.assign(too_few=rows[["kept_samples", "lost_samples"]].min(axis=1) < FEW_SAMPLES)
@@ -78,7 +78,7 @@ def _frame(ax: Axes, names: list[str], stride: int) -> None:
 def _keys() -> list[Line2D]:
     few = f"fewer than {FEW_SAMPLES} lost or kept: too few to say"
     return [
-        key("one seed, 95 % bootstrap interval", marker="o", linestyle="-", color=REFERENCE),
+        key("one seed, 95 % interval", marker="o", linestyle="-", color=REFERENCE),
         key(few, marker="o", linestyle="-", mfc="white", color=FADED),
         key("chance", linestyle="--", color=REFERENCE),
     ]
