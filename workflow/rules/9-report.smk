@@ -1,5 +1,7 @@
 """Figures from the finished tables, and one HTML page that needs nothing else."""
 
+from os.path import relpath
+
 FIGURES = ("accuracy", "overestimate", "distances", "loss_by_distance", "auroc")
 
 
@@ -8,7 +10,7 @@ rule report:
         accuracy=expand(f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv", run=STUDY.runs()),
         thin_ice=expand(f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv", run=STUDY.runs()),
         samples=expand(f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet", run=STUDY.runs()),
-        template=f"{workflow.basedir}/workflow/thin_ice/figures/report.html.j2",
+        template=relpath(f"{workflow.basedir}/workflow/thin_ice/figures/report.html.j2"),
     output:
         report=f"{STUDY_FOLDER}/report/report.html",
         png=expand(f"{STUDY_FOLDER}/report/{{figure}}.png", figure=FIGURES),
