@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import yaml
 from miniature import MINIATURE, REPOSITORY
 
@@ -62,6 +63,26 @@ def test_every_file_that_the_readme_names_is_there():
     assert len(named) > 8
     for path in set(named) - written_by_the_reader:
         assert (REPOSITORY / path).exists(), path
+
+
+def reference(name):
+    folder = REPOSITORY / "results/reference/digits/digits-digits_cnn-pgd_at/analysis"
+    return pd.read_csv(folder / name)
+
+
+def test_the_findings_are_those_of_the_reference_study():
+    text = " ".join(README.split())
+    ice = reference("thin_ice.csv").query("correctness == 'robust'")
+    control = ice.method == "second_seed"
+    pruned, seeds = ice[~control], sorted(ice[control].auroc_lost)
+    assert (pruned.auroc_lost_low > 0.5).all()
+    low, high = pruned.auroc_lost.min(), pruned.auroc_lost.max()
+    assert f"AUROC is {low:.2f} to {high:.2f} over the {len(pruned)} pruned networks" in text
+    assert f"it is {seeds[0]:.2f} and {seeds[1]:.2f} between two dense seeds" in text
+    points = reference("accuracy.csv").groupby(reference("accuracy.csv").method == "dense")
+    low, high = points.overestimate_points.min(), points.overestimate_points.max()
+    assert f"pruned networks by {low[False]:.1f} to {high[False]:.1f} points" in text
+    assert f"of the dense ones by {low[True]:.1f} to {high[True]:.1f}" in text
 
 
 def test_every_direct_dependency_has_its_line_in_the_readme():
