@@ -17,25 +17,10 @@ from thin_ice.training.plan import Plan
 TINY = Architecture("digits_cnn", {"width": 4}, (1, 8, 8), 10, normalize=False)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def network():
     """A small untrained network in evaluation mode."""
     return TINY.build(seed=0).eval()
-
-
-@pytest.fixture
-def images():
-    return torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(3))
-
-
-@pytest.fixture
-def labels():
-    return torch.arange(12) % 10
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,6 @@ from thin_ice.objectives.base import Step
 THREATS = {"Linf": ThreatModel("Linf", 16 / 255), "L2": ThreatModel("L2", 0.5)}
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def network():
     """A small network in training mode whose batch norm has seen other data than it will see."""
@@ -22,16 +17,6 @@ def network():
     with torch.no_grad():
         model(0.5 * torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(9)))
     return model
-
-
-@pytest.fixture
-def images():
-    return torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(3))
-
-
-@pytest.fixture
-def labels():
-    return torch.arange(12) % 10
 
 
 @pytest.fixture

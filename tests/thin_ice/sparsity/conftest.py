@@ -1,14 +1,8 @@
 """What the tests of the sparsity room share."""
 
 import pytest
-import torch
 
 from thin_ice.models.network import Architecture
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.fixture

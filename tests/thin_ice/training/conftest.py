@@ -3,51 +3,6 @@
 import logging
 
 import pytest
-import torch
-
-from thin_ice.attacks.threat import ThreatModel
-from thin_ice.data.split import Split
-from thin_ice.models.network import Architecture
-from thin_ice.objectives.natural import Natural
-from thin_ice.training.fit import Setting
-from thin_ice.training.plan import Plan
-
-
-def random_split(n, seed):
-    stream = torch.Generator().manual_seed(seed)
-    return Split(
-        torch.randint(0, 256, (n, 1, 8, 8), generator=stream, dtype=torch.uint8),
-        torch.randint(0, 10, (n,), generator=stream),
-        torch.arange(n),
-    )
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    torch.set_num_threads(1)
-
-
-@pytest.fixture
-def build():
-    """Makes a small network, the same at every call."""
-    return Architecture("digits_cnn", {"width": 4}, (1, 8, 8), 10, normalize=False).build
-
-
-@pytest.fixture
-def setting():
-    """Makes the setting of a stage on random data: any field of `Setting`, and of `Plan`."""
-
-    def make(objective=None, train=33, stream=(0, "test"), **plan):
-        return Setting(
-            train=random_split(train, seed=1),
-            validation=random_split(20, seed=2),
-            objective=objective or Natural(),
-            threat=ThreatModel("Linf", 8 / 255),
-            plan=Plan(**{"epochs": 3, "batch_size": 16} | plan),
-            stream=stream,
-        )
-
-    return make
 
 
 @pytest.fixture
