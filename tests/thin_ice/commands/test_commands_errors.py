@@ -54,6 +54,10 @@ def fails_with_one_line(step, root, words):
 WRONG_JOBS = {
     "not JSON": ("{stage: dense}", "--job is not JSON"),
     "a list": ("[1, 2]", "--job must be an object with stage, parameters and code"),
+    "code as text": (
+        '{"stage": "dense", "parameters": {}, "code": "x"}',
+        "must be an object with modules and sha256",
+    ),
     "a key missing": ('{"stage": "dense"}', "must be an object with stage, parameters and code"),
     "another stage's": (NAMED["prune"].job, "--job is for stage 'prune', not 'dense'"),
 }

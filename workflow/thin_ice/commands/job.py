@@ -65,6 +65,9 @@ def parse_job(text: str, stage: str) -> dict:
         raise ThinIceError(f"--job is not JSON: {error}") from None
     if not isinstance(description, dict) or set(description) != {"stage", "parameters", "code"}:
         raise ThinIceError("--job must be an object with stage, parameters and code")
+    code = description["code"]
+    if not isinstance(code, dict) or set(code) != {"modules", "sha256"}:
+        raise ThinIceError("the code of --job must be an object with modules and sha256")
     if description["stage"] != stage:
         raise ThinIceError(f"--job is for stage {description['stage']!r}, not {stage!r}")
     return description

@@ -132,7 +132,7 @@ class _Throttle(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno > logging.INFO:
             return True
-        if record.created and time.monotonic() - self.last < LINES_EVERY_S:
+        if time.monotonic() - self.last < LINES_EVERY_S:
             return False
         self.last = time.monotonic()
         return True
