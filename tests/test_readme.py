@@ -1,5 +1,6 @@
 """What the README tells a stranger to do works as it stands there."""
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,8 @@ import sys
 import pandas as pd
 import yaml
 from miniature import MINIATURE, REPOSITORY
+
+from thin_ice.provenance.hashing import sha256
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
@@ -83,6 +86,17 @@ def test_the_findings_are_those_of_the_reference_study():
     low, high = points.overestimate_points.min(), points.overestimate_points.max()
     assert f"pruned networks by {low[False]:.1f} to {high[False]:.1f} points" in text
     assert f"of the dense ones by {low[True]:.1f} to {high[True]:.1f}" in text
+
+
+def test_the_reference_outputs_are_what_their_records_say():
+    records = sorted((REPOSITORY / "results/reference").rglob("provenance.json"))
+    assert records
+    for record in records:
+        subjects = json.loads(record.read_text())["subject"]
+        kept = [s for s in subjects if (record.parent / s["name"]).exists()]
+        assert kept, record
+        for subject in kept:
+            assert sha256(record.parent / subject["name"]) == subject["digest"]["sha256"], subject
 
 
 def test_every_direct_dependency_has_its_line_in_the_readme():

@@ -2,6 +2,8 @@
 
 import pytest
 
+from thin_ice.margins import analysis
+from thin_ice.study import checks, plan
 from thin_ice.study.load import study_from, study_from_file
 from thin_ice.study.schema import BadStudy
 
@@ -74,6 +76,10 @@ def test_a_bad_study_is_refused_in_one_sentence(altered, key, value, parts):
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def test_the_labels_taken_are_those_of_the_tables():
+    assert (checks.CONTROL, plan.DENSE) == (analysis.CONTROL, analysis.DENSE)
 
 
 def test_an_objective_whose_networks_nobody_prunes_is_refused(altered):

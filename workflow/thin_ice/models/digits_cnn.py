@@ -2,7 +2,7 @@
 
 conv w, conv 2w and conv 4w (3x3, padding 1, the last two with stride 2; batch norm, ReLU), linear
 classes. With w = 16 on 8x8 digits it has 25,978 parameters, meant for training on a CPU. It has no
-hidden linear layer: at 99 % uniform sparsity a classifier of 32 inputs would keep 3 of its 320
+hidden linear layer: at 99 % uniform sparsity a classifier of 32 inputs would keep 4 of its 320
 weights, fewer than there are classes.
 Convolutions have no bias, since batch norm subtracts it again. Torch's default initialisation.
 """
