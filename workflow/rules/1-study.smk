@@ -12,4 +12,4 @@ rule study:
     message:
         "Save the resolved study"
     shell:
-        "python -m thin_ice study --job {params.job:q} --record {output.record:q} --log {log:q}"
+        "python -m thin_ice study --job {params.job:q}" f"{RECORD_AND_LOG}"

@@ -15,4 +15,4 @@ rule dataset:
     message:
         "Read and split the dataset {wildcards.dataset}"
     shell:
-        "python -m thin_ice dataset --job {params.job:q} --record {output.record:q} --log {log:q}"
+        "python -m thin_ice dataset --job {params.job:q}" f"{RECORD_AND_LOG}"

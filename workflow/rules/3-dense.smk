@@ -3,7 +3,7 @@
 
 rule dense:
     input:
-        dataset=dataset_of,
+        dataset=ancient(dataset_of),
     output:
         model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/model.safetensors",
         history=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/history.csv",
@@ -20,5 +20,5 @@ rule dense:
     message:
         "Train the dense network of {wildcards.run}, seed {wildcards.seed}"
     shell:
-        "python -m thin_ice dense --job {params.job:q} --dataset {input.dataset:q}"
-        " --record {output.record:q} --log {log:q} --threads {threads}"
+        "python -m thin_ice dense --job {params.job:q} --dataset {input.dataset:q} --threads {threads}"
+        f"{RECORD_AND_LOG}"

@@ -3,8 +3,8 @@
 
 rule finetune:
     input:
-        dataset=dataset_of,
-        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/pruned/model.safetensors",
+        dataset=ancient(dataset_of),
+        model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/pruned/model.safetensors"),
     output:
         model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/model.safetensors",
         history=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/history.csv",
@@ -22,4 +22,5 @@ rule finetune:
         "Fine-tune {wildcards.pruned}: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice finetune --job {params.job:q} --dataset {input.dataset:q}"
-        " --model {input.model:q} --record {output.record:q} --log {log:q} --threads {threads}"
+        " --model {input.model:q} --threads {threads}"
+        f"{RECORD_AND_LOG}"

@@ -3,8 +3,8 @@
 
 rule autoattack:
     input:
-        dataset=dataset_of,
-        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/model.safetensors",
+        dataset=ancient(dataset_of),
+        model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/model.safetensors"),
     output:
         outcomes=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/autoattack/shard{{shard}}/outcomes.parquet",
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/autoattack/shard{{shard}}/provenance.json",
@@ -21,14 +21,15 @@ rule autoattack:
         "AutoAttack on {wildcards.variant}, shard {wildcards.shard}: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice autoattack --job {params.job:q} --dataset {input.dataset:q}"
-        " --model {input.model:q} --record {output.record:q} --log {log:q} --threads {threads}"
+        " --model {input.model:q} --threads {threads}"
+        f"{RECORD_AND_LOG}"
 
 
 rule evaluate:
     input:
-        dataset=dataset_of,
-        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/model.safetensors",
-        shards=shards_of,
+        dataset=ancient(dataset_of),
+        model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/model.safetensors"),
+        shards=ancient(shards_of),
     output:
         samples=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/evaluation/samples.parquet",
         metrics=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/evaluation/metrics.json",
@@ -46,5 +47,5 @@ rule evaluate:
         "Evaluate {wildcards.variant}: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice evaluate --job {params.job:q} --dataset {input.dataset:q}"
-        " --model {input.model:q} --shards {input.shards:q}"
-        " --record {output.record:q} --log {log:q} --threads {threads}"
+        " --model {input.model:q} --shards {input.shards:q} --threads {threads}"
+        f"{RECORD_AND_LOG}"

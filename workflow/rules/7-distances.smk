@@ -3,8 +3,8 @@
 
 rule distances:
     input:
-        dataset=dataset_of,
-        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/model.safetensors",
+        dataset=ancient(dataset_of),
+        model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/model.safetensors"),
     output:
         distances=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/distances/distances.parquet",
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/distances/provenance.json",
@@ -21,4 +21,5 @@ rule distances:
         "Distances to the dense boundary: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice distances --job {params.job:q} --dataset {input.dataset:q}"
-        " --model {input.model:q} --record {output.record:q} --log {log:q} --threads {threads}"
+        " --model {input.model:q} --threads {threads}"
+        f"{RECORD_AND_LOG}"

@@ -3,9 +3,9 @@
 
 rule analyse:
     input:
-        samples=of_run(STUDY.networks(), "evaluation/samples.parquet"),
-        metrics=of_run(STUDY.networks(), "evaluation/metrics.json"),
-        distances=of_run(STUDY.dense_networks(), "distances/distances.parquet"),
+        samples=ancient(of_run(STUDY.networks(), "evaluation/samples.parquet")),
+        metrics=ancient(of_run(STUDY.networks(), "evaluation/metrics.json")),
+        distances=ancient(of_run(STUDY.dense_networks(), "distances/distances.parquet")),
     output:
         accuracy=f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv",
         thin_ice=f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv",
@@ -24,4 +24,4 @@ rule analyse:
     shell:
         "python -m thin_ice analyse --job {params.job:q} --samples {input.samples:q}"
         " --metrics {input.metrics:q} --distances {input.distances:q}"
-        " --record {output.record:q} --log {log:q}"
+        f"{RECORD_AND_LOG}"

@@ -1,16 +1,15 @@
 """Figures from the finished tables, and one HTML page that needs nothing else."""
 
-from os.path import relpath
-
 FIGURES = ("accuracy", "overestimate", "distances", "loss_by_distance", "auroc")
 
 
 rule report:
     input:
-        accuracy=expand(f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv", run=STUDY.runs()),
-        thin_ice=expand(f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv", run=STUDY.runs()),
-        samples=expand(f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet", run=STUDY.runs()),
-        template=relpath(f"{workflow.basedir}/workflow/thin_ice/figures/report.html.j2"),
+        accuracy=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv", run=STUDY.runs())),
+        thin_ice=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv", run=STUDY.runs())),
+        samples=ancient(
+            expand(f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet", run=STUDY.runs())
+        ),
     output:
         report=f"{STUDY_FOLDER}/report/report.html",
         png=expand(f"{STUDY_FOLDER}/report/{{figure}}.png", figure=FIGURES),
@@ -28,5 +27,5 @@ rule report:
         "Draw the figures and write the report"
     shell:
         "python -m thin_ice report --job {params.job:q} --accuracy {input.accuracy:q}"
-        " --thin_ice {input.thin_ice:q} --samples {input.samples:q} --template {input.template:q}"
-        " --record {output.record:q} --log {log:q}"
+        " --thin_ice {input.thin_ice:q} --samples {input.samples:q}"
+        f"{RECORD_AND_LOG}"

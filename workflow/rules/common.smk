@@ -1,5 +1,8 @@
 """What rules share: which network a job's wildcards name, and where the files of networks lie."""
 
+# How every command ends: where its record goes, its log, and the sources of the code that ran.
+RECORD_AND_LOG = f" --record {{output.record:q}} --log {{log:q}} --code {STUDY_FOLDER}/code"
+
 
 def network_of(wildcards, variant=None):
     """The network that a job's wildcards name."""

@@ -54,10 +54,6 @@ class Checkpoint:
             return None
         return groups, json.loads(metadata["facts"])
 
-    def remove(self) -> None:
-        """The job is done; its outputs take the checkpoint's place."""
-        self.path.unlink(missing_ok=True)
-
 
 def _grouped(tensors: dict[str, Tensor]) -> Groups:
     groups: Groups = {}

@@ -62,7 +62,7 @@ def test_the_recorded_loss_and_accuracy_are_means_over_samples(build, setting, c
     chosen = setting(epochs=1, lr=0.0, momentum=0.0, weight_decay=0.0)
     model = build(0)
     batches, _ = seen_images(copy.deepcopy(model), chosen, checkpoint)
-    checkpoint.remove()
+    checkpoint.path.unlink(missing_ok=True)
     (row,) = fit(model, chosen, Hooks(), checkpoint)
     pool = {tuple(x.flatten().tolist()): int(y) for x, y in by_image(chosen.train)}
     losses, hits = [], []

@@ -10,7 +10,7 @@ from thin_ice.commands.tables import write_csv, write_parquet
 from thin_ice.evaluation.summary import accuracy_table
 from thin_ice.margins.analysis import DENSE, Network, analyse, pairs_of
 
-TORCH = False
+PREPARE = None
 INPUTS = ("samples", "metrics", "distances")
 
 

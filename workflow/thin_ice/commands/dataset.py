@@ -7,13 +7,14 @@ from thin_ice.commands.job import Job
 from thin_ice.data import artifact
 from thin_ice.data.partition import partition
 
-TORCH = False
+PREPARE = None
 INPUTS = ()
 
 
 def run(job: Job) -> list[Path]:
     wanted = job.parameters
-    raw = tables.load("datasets", wanted["kind"])(**wanted["options"]).read()
+    reader = tables.load("datasets", wanted["kind"])(**wanted["options"])
+    raw = reader.read()
     parts = partition(
         raw,
         wanted["validation"],
@@ -24,4 +25,5 @@ def run(job: Job) -> list[Path]:
     path = job.folder / "dataset.safetensors"
     artifact.save(path, parts)
     job.facts["dataset"] = parts.name
+    job.sources.update(reader.sources())
     return [path]

@@ -3,14 +3,16 @@
 from pathlib import Path
 
 from thin_ice.commands.job import Job
+from thin_ice.commands.resume import checkpoint_of
 from thin_ice.commands.training import about, dataset_of, setting_of, write_history
+from thin_ice.device import prepare
 from thin_ice.models.artifact import save_model
 from thin_ice.models.network import Architecture
 from thin_ice.randomness import seed_from
 from thin_ice.training.fit import fit
 from thin_ice.training.hooks import Hooks
 
-TORCH = True
+PREPARE = prepare
 INPUTS = ("dataset",)
 
 
@@ -27,7 +29,7 @@ def run(job: Job) -> list[Path]:
     if wanted["normalize"]:
         model.set_statistics(*dataset.mean_std())
     model = model.to(job.device)
-    history = fit(model, setting_of(job, dataset), Hooks(), job.checkpoint())
+    history = fit(model, setting_of(job, dataset), Hooks(), checkpoint_of(job))
     outputs = [job.folder / "model.safetensors", job.folder / "history.csv"]
     save_model(outputs[0], model, architecture, about=about(job, dataset))
     write_history(outputs[1], history)

@@ -5,10 +5,11 @@ from pathlib import Path
 from thin_ice.commands.job import Job
 from thin_ice.commands.tables import write_parquet
 from thin_ice.data.split import load_part
+from thin_ice.device import prepare
 from thin_ice.margins.distance import FmnRun, distance_table
 from thin_ice.models.artifact import load_model
 
-TORCH = True
+PREPARE = prepare
 INPUTS = ("dataset", "model")
 
 

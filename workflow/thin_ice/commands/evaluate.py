@@ -9,13 +9,14 @@ from thin_ice.attacks.threat import ThreatModel
 from thin_ice.commands.job import Job
 from thin_ice.commands.tables import write_parquet
 from thin_ice.data.split import load_part
+from thin_ice.device import prepare
 from thin_ice.evaluation.claimed import clean_table, protocol_table
 from thin_ice.evaluation.metrics import join_shards, metrics
 from thin_ice.files import write_json
 from thin_ice.models.artifact import load_model
 from thin_ice.sparsity.accounting import account
 
-TORCH = True
+PREPARE = prepare
 INPUTS = ("dataset", "model", "shards")
 
 

@@ -3,18 +3,20 @@
 from pathlib import Path
 
 from thin_ice.commands.job import Job
+from thin_ice.commands.resume import checkpoint_of
 from thin_ice.commands.training import about, dataset_of, setting_of, write_history
+from thin_ice.device import prepare
 from thin_ice.models.artifact import load_model, save_model
 from thin_ice.pruning.finetune import finetune
 
-TORCH = True
+PREPARE = prepare
 INPUTS = ("dataset", "model")
 
 
 def run(job: Job) -> list[Path]:
     dataset = dataset_of(job)
     pruned = load_model(job.input("model"), job.device)
-    history = finetune(pruned.model, pruned.masks, setting_of(job, dataset), job.checkpoint())
+    history = finetune(pruned.model, pruned.masks, setting_of(job, dataset), checkpoint_of(job))
     outputs = [job.folder / "model.safetensors", job.folder / "history.csv"]
     save_model(outputs[0], pruned.model, pruned.architecture, pruned.masks, about(job, dataset))
     write_history(outputs[1], history)

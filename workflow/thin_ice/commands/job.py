@@ -5,13 +5,10 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thin_ice.errors import ThinIceError
-from thin_ice.provenance.hashing import sha256
-
-if TYPE_CHECKING:
-    from thin_ice.checkpoint import Checkpoint
+from thin_ice.provenance.materials import Material, material
 
 
 @dataclass(frozen=True)
@@ -23,6 +20,7 @@ class Job:
     record: Path
     device: str = "cpu"
     facts: dict[str, Any] = field(default_factory=dict)  # for the record
+    sources: dict[str, Path] = field(default_factory=dict)  # read from outside the study, by name
 
     @cached_property
     def description(self) -> dict:
@@ -45,16 +43,20 @@ class Job:
         return [path for paths in self.inputs.values() for path in paths]
 
     @cached_property
+    def materials(self) -> list[Material]:
+        """The inputs, described. Raises `FalseInput` for one that its record belies."""
+        return [material(path) for path in self.all_inputs()]
+
+    @cached_property
     def identity(self) -> str:
         """Names the result: digest of the parameters, the code and the contents of the inputs."""
-        contents = [sha256(path) for path in self.all_inputs()]
+        contents = [one.sha256 for one in self.materials]
         return hashlib.sha256("\n".join([self.text, *contents]).encode()).hexdigest()
 
-    def checkpoint(self) -> "Checkpoint":
+    @property
+    def state(self) -> Path:
         """Where the job keeps its state while it runs; removed when its record is written."""
-        from thin_ice.checkpoint import Checkpoint  # only here: it brings torch
-
-        return Checkpoint(self.folder / ".checkpoint.safetensors", self.identity)
+        return self.folder / ".checkpoint.safetensors"
 
 
 def parse_job(text: str, stage: str) -> dict:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 from thin_ice import tables
 from thin_ice.commands.job import Job
+from thin_ice.commands.resume import checkpoint_of
 from thin_ice.commands.training import about, dataset_of, setting_of, write_history
+from thin_ice.device import prepare
 from thin_ice.models.artifact import load_model, save_model
 from thin_ice.pruning.prune import prune
 
-TORCH = True
+PREPARE = prepare
 INPUTS = ("dataset", "model")
 
 
@@ -17,7 +19,7 @@ def run(job: Job) -> list[Path]:
     dense = load_model(job.input("model"), job.device)
     method = tables.load("methods", wanted["kind"])(**wanted["options"])
     pruner = method.pruner(job.parameters["sparsity"])
-    pruned = prune(dense.model, pruner, setting_of(job, dataset), job.checkpoint())
+    pruned = prune(dense.model, pruner, setting_of(job, dataset), checkpoint_of(job))
     outputs = [job.folder / "model.safetensors", job.folder / "history.csv"]
     save_model(outputs[0], dense.model, dense.architecture, pruned.masks, about(job, dataset))
     write_history(outputs[1], pruned.history)

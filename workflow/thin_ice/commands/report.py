@@ -9,9 +9,9 @@ from thin_ice.commands.job import Job
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.report import write_report
 
-TORCH = False
+PREPARE = None
 TABLES = ("accuracy", "thin_ice", "samples")
-INPUTS = (*TABLES, "template")
+INPUTS = TABLES
 
 
 def run(job: Job) -> list[Path]:
@@ -23,7 +23,7 @@ def run(job: Job) -> list[Path]:
         study=job.parameters["study"],
     )
     tables = [path for name in TABLES for path in job.inputs[name]]
-    return write_report(finished, tables, job.folder, job.input("template"))
+    return write_report(finished, tables, job.folder)
 
 
 def _joined(paths: list[Path], read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:

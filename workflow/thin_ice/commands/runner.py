@@ -12,8 +12,11 @@ from types import ModuleType
 from thin_ice.commands.job import Job, parse_job
 from thin_ice.errors import ThinIceError
 from thin_ice.progress import wants_bar
+from thin_ice.provenance.code_store import keep
 from thin_ice.provenance.fingerprint import fingerprint
-from thin_ice.provenance.record import git_state, now, write_record
+from thin_ice.provenance.machine import git_state
+from thin_ice.provenance.materials import source
+from thin_ice.provenance.record import now, write_record
 
 STAGES = (
     "study",
@@ -70,6 +73,7 @@ def _parser(stage: str, command: ModuleType) -> argparse.ArgumentParser:
     parser.add_argument(
         "--record", type=Path, required=True, help="provenance.json; outputs go beside it"
     )
+    parser.add_argument("--code", type=Path, help="folder to keep the sources in that run")
     parser.add_argument("--log", type=Path, help="a file for every line of progress")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="of torch on the CPU")
@@ -83,43 +87,32 @@ def _execute(stage: str, command: ModuleType, options: argparse.Namespace) -> No
     for path in (path for paths in inputs.values() for path in paths):
         if not path.is_file():
             raise ThinIceError(f"input {path} does not exist")
-    device = _prepare_torch(options) if command.TORCH else "none"
-    job = Job(options.job, inputs, options.record, device)
+    device, settings = "none", {"device": "none"}
+    if command.PREPARE:
+        device, settings = command.PREPARE(options.device, options.threads)
+    job = Job(options.job, inputs, options.record, device, settings)
+    materials = job.materials  # before anything is written: an input may not be what it should be
     options.record.unlink(missing_ok=True)
     job.folder.mkdir(parents=True, exist_ok=True)
-    job.facts.update(code=_code_of_this_run(description), git=git_state())
+    job.facts.update(code=_code_of_this_run(description, options.code), git=git_state())
     began, clock = now(), time.monotonic()
     outputs = command.run(job)
-    facts = {"device": device, "threads": options.threads if command.TORCH else None}
-    facts |= {"seconds": round(time.monotonic() - clock, 3), **job.facts}
-    write_record(options.record, description, job.all_inputs(), outputs, began, facts)
-    if command.TORCH:
-        job.checkpoint().remove()
-    log.info("done in %.1f s: %s", facts["seconds"], options.record)
+    job.facts["seconds"] = round(time.monotonic() - clock, 3)
+    materials += [source(name, path) for name, path in job.sources.items()]
+    write_record(options.record, description, materials, outputs, began, job.facts)
+    job.state.unlink(missing_ok=True)
+    log.info("done in %.1f s: %s", job.facts["seconds"], options.record)
 
 
-def _code_of_this_run(description: dict) -> dict:
+def _code_of_this_run(description: dict, folder: Path | None) -> dict:
     """What really runs: a command copied from a log may meet later code than it was planned for."""
     planned = description["code"]
     actual = fingerprint(planned["modules"])
     if actual != planned["sha256"]:
         log.warning("this code is not what the job was planned for; the record names both")
+    if folder:
+        keep(folder, planned["modules"])
     return {"sha256": actual, "as_planned": actual == planned["sha256"]}
-
-
-def _prepare_torch(options: argparse.Namespace) -> str:
-    """Settle the device, threads and determinism before the stage starts."""
-    import torch  # only here: the stages after the last network do without
-
-    torch.set_num_threads(options.threads)
-    if torch.cuda.is_available():
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        raise ThinIceError(f"--device {options.device}: torch sees no GPU; allowed here: auto, cpu")
-    if options.device != "auto":
-        return options.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class _Throttle(logging.Filter):

@@ -7,7 +7,7 @@ import yaml
 from thin_ice.commands.job import Job
 from thin_ice.files import write_text
 
-TORCH = False
+PREPARE = None
 INPUTS = ()
 
 

@@ -15,6 +15,7 @@ from thin_ice.data import cifar10_archive, hub_parquet
 from thin_ice.data.fetch import fetch
 from thin_ice.data.raw import MissingData, RawDataset
 
+PARTS = ("train", "test")
 TEST_SAMPLES = 10_000
 CLASSES = (
     "airplane",
@@ -45,6 +46,10 @@ class Cifar10:
     def missing(self) -> str | None:
         """What has to be put where before ``read`` can work; None where nothing is missing."""
         return None if self.download else _absence(Path(self.folder))
+
+    def sources(self) -> dict[str, Path]:
+        """The files that ``read`` reads and that are there, by their names in the folder."""
+        return {f"cifar10/{path.name}": path for path in _files(Path(self.folder))}
 
     def test_size(self) -> int:
         """Number of test samples, known without reading them."""
@@ -86,8 +91,15 @@ def _read_parquet(folder: Path) -> RawDataset:
     return RawDataset(name, CLASSES, train, test)
 
 
+def _files(folder: Path) -> list[Path]:
+    if _has_parquet(folder):
+        return [shard for part in PARTS for shard in hub_parquet.find_shards(folder, part)]
+    archive = folder / cifar10_archive.ARCHIVE
+    return [archive] if archive.is_file() else []
+
+
 def _absence(folder: Path) -> str | None:
-    if _has_parquet(folder) or (folder / cifar10_archive.ARCHIVE).is_file():
+    if _files(folder):
         return None
     return (
         f"no CIFAR-10 in {folder}; allowed: Hugging Face parquet files train-*.parquet and "
@@ -96,4 +108,4 @@ def _absence(folder: Path) -> str | None:
 
 
 def _has_parquet(folder: Path) -> bool:
-    return all(hub_parquet.find_shards(folder, part) for part in ("train", "test"))
+    return all(hub_parquet.find_shards(folder, part) for part in PARTS)

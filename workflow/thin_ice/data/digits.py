@@ -8,8 +8,10 @@ that the test set stays the same whatever the seeds of a study are.
 Source: Alpaydin and Kaynak 1998, https://doi.org/10.24432/C50P49.
 """
 
+import importlib.util
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -41,6 +43,12 @@ class Digits:
 
     def missing(self) -> None:
         """Always None: the data comes with scikit-learn."""
+
+    def sources(self) -> dict[str, Path]:
+        """The file that scikit-learn reads, by a name that holds on any machine."""
+        package = importlib.util.find_spec("sklearn")
+        folder = Path(package.origin).parent / "datasets" / "data"
+        return {"scikit-learn/digits.csv.gz": folder / "digits.csv.gz"}
 
     def test_size(self) -> int:
         """Number of test samples, known without reading them."""

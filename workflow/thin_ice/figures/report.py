@@ -32,9 +32,7 @@ class Artifact:
     record: str
 
 
-def write_report(
-    finished: Finished, sources: Sequence[Path], folder: Path, template: Path = TEMPLATE
-) -> list[Path]:
+def write_report(finished: Finished, sources: Sequence[Path], folder: Path) -> list[Path]:
     """Write every figure, ``accuracy.md`` and ``report.html`` into ``folder``.
 
     ``sources``: the files that the finished tables were read from; the page names their digests.
@@ -45,7 +43,7 @@ def write_report(
     write_text(table, markdown(*headline))
     files = [path for one in shown for path in one.files]
     artifacts = [artifact(path, folder.parent) for path in (*sources, *files, table)]
-    write_text(page, render(finished, shown, headline, artifacts, template))
+    write_text(page, render(finished, shown, headline, artifacts))
     return [page, *files, table]
 
 
@@ -60,7 +58,6 @@ def render(
     shown: Sequence[Shown],
     headline: tuple[list[str], list[list[str]]],
     artifacts: Sequence[Artifact],
-    template: Path = TEMPLATE,
 ) -> str:
     """The page's HTML. Nothing in it is loaded from elsewhere."""
     environment = jinja2.Environment(
@@ -79,7 +76,7 @@ def render(
         "artifacts": artifacts,
         "resolved": yaml.safe_dump(finished.study, sort_keys=False, allow_unicode=True),
     }
-    return environment.from_string(template.read_text(encoding="utf-8")).render(facts)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(facts)
 
 
 def _data_uri(png: Path) -> str:

@@ -2,29 +2,57 @@
 
 The project's own modules are followed from the job's entry points along their import statements.
 Each module counts by its syntax tree without comments and docstrings: a reformatted comment
-changes nothing. Modules that a table names as text are not followed; the job names the entries it
-chose, so an edit in one method leaves the others alone.
+changes nothing. A file that lies beside a module under its name (``report.html.j2`` beside
+``report.py``) is part of that module, byte for byte. Modules that a table names as text are not
+followed; the job names the entries it chose, so an edit in one method leaves the others alone.
+
+The tree is written out here and not by `ast.dump`, whose text differs between versions of Python:
+a fingerprint must be the same on every machine that shares results.
 """
 
 import ast
 import hashlib
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 
 PACKAGE = "thin_ice"
 ROOT = Path(__file__).resolve().parents[1]
 INDEX = f"{PACKAGE}.tables"  # names every entry; a new line there is no change to the others
 
+Sources = dict[str, str]  # path, "thin_ice/files.py", to text
 
-def fingerprint(modules: list[str]) -> str:
+
+def fingerprint(modules: Iterable[str]) -> str:
     """SHA-256 over the normalised source of ``modules`` and all they import from the package."""
+    return fingerprint_of(sources(modules))
+
+
+def fingerprint_of(files: Mapping[str, str]) -> str:
+    """The fingerprint of these sources, wherever they are kept.
+
+    Raises:
+        SyntaxError: a source is no Python.
+    """
     digest = hashlib.sha256()
-    for module in sorted(closure(modules) - {INDEX}):
-        digest.update(f"{module}\n{normalised(module)}\n".encode())
+    for name in sorted(files):
+        digest.update(f"{name}\n{_normalised_file(name, files[name])}\n".encode())
     return digest.hexdigest()
 
 
-def closure(modules: list[str]) -> set[str]:
+def sources(modules: Iterable[str]) -> Sources:
+    """The files that ``modules`` reach, without the tables.
+
+    Raises:
+        FileNotFoundError: one of the modules does not exist.
+    """
+    files: Sources = {}
+    for module in closure(modules) - {INDEX}:
+        files |= _files_of(module)
+    return files
+
+
+def closure(modules: Iterable[str]) -> set[str]:
     """The given modules and every module of the package that they import, at any depth."""
     reached: set[str] = set()
     waiting = list(modules)
@@ -39,6 +67,17 @@ def closure(modules: list[str]) -> set[str]:
 @cache
 def imported(module: str) -> tuple[str, ...]:
     """The package's own modules that ``module`` imports anywhere in its source."""
+    return tuple(sorted({name for name in _names_imported(module) if _is_ours(name)}))
+
+
+def packages_imported(modules: Iterable[str]) -> set[str]:
+    """Top-level names of other packages that ``modules`` can reach: torch, numpy, ..."""
+    names = {name.split(".")[0] for module in closure(modules) for name in _names_imported(module)}
+    return names - {PACKAGE, ""}
+
+
+@cache
+def _names_imported(module: str) -> tuple[str, ...]:
     names: list[str] = []
     for node in ast.walk(module_tree(module)):
         if isinstance(node, ast.Import):
@@ -46,23 +85,59 @@ def imported(module: str) -> tuple[str, ...]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names += [f"{node.module}.{alias.name}" for alias in node.names]
             names.append(node.module or "")
-    return tuple(sorted({name for name in names if _is_ours(name)}))
+    return tuple(names)
 
 
-@cache
-def normalised(module: str) -> str:
-    """The syntax tree of a module as text, docstrings removed; positions are not part of it."""
-    tree = module_tree(module)
+@lru_cache(maxsize=1024)
+def normalised(source: str) -> str:
+    """The syntax tree of a source as text, docstrings removed; positions are not part of it."""
+    tree = ast.parse(source)
+    for node in documented(tree):
+        node.body = node.body[1:]
+    return _written(tree)
+
+
+def documented(tree: ast.Module) -> Iterator[ast.Module | ast.ClassDef | ast.FunctionDef]:
+    """The nodes of a tree whose first statement is a docstring."""
     for node in ast.walk(tree):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        if documented and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
-    return ast.dump(tree)
+        may_be = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if may_be and ast.get_docstring(node, clean=False) is not None:
+            yield node
+
+
+def _written(value: object) -> str:
+    """A tree as text: names of nodes, and those of their fields that hold something."""
+    if isinstance(value, ast.AST):
+        fields = [(name, field) for name, field in ast.iter_fields(value) if _says_something(field)]
+        return f"{type(value).__name__}({','.join(f'{n}={_written(f)}' for n, f in fields)})"
+    if isinstance(value, list):
+        return f"[{','.join(_written(item) for item in value)}]"
+    return repr(value)
+
+
+def _says_something(field: object) -> bool:
+    """Fields that a later Python adds are empty for code that does not use them."""
+    return field is not None and field != []
+
+
+def _normalised_file(name: str, text: str) -> str:
+    return normalised(text) if name.endswith(".py") else text
 
 
 def module_tree(module: str) -> ast.Module:
     """The syntax tree of one of the package's own modules."""
     return ast.parse(_file(module).read_text(encoding="utf-8"))
+
+
+@cache
+def _files_of(module: str) -> Sources:
+    """A module's own file and the files beside it that bear its name."""
+    path = _file(module)
+    beside = [p for p in path.parent.glob(f"{path.stem}.*") if p.suffix not in (".py", ".pyc")]
+    return {
+        f"{PACKAGE}/{file.relative_to(ROOT).as_posix()}": file.read_text(encoding="utf-8")
+        for file in (path, *beside)
+    }
 
 
 def _file(module: str) -> Path:

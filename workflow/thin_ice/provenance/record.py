@@ -1,40 +1,26 @@
 """The record of a job: an in-toto Statement (v1) with a SLSA-provenance predicate.
 
-It names every output with its SHA-256, every input with its SHA-256, the resolved parameters, the
-code, the software, the machine and the time, and is written last: an artifact without a record was
-not finished.
+It names every output with its SHA-256, every input with its SHA-256 and the record that made it,
+the resolved parameters, the code, the software, the machine and the time, and is written last: an
+artifact without a record was not finished.
 """
 
 import datetime
-import importlib.metadata
 import os
-import platform
-import resource
 import shlex
-import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from thin_ice.files import write_json
 from thin_ice.provenance.hashing import sha256
+from thin_ice.provenance.machine import PACKAGES, host, packages_used, scheduler_job, versions
+from thin_ice.provenance.materials import Material
+from thin_ice.provenance.planned import RECORD
+from thin_ice.provenance.statement import PREDICATE, RUN, TYPE, sealed
 
-PACKAGES = (
-    "torch",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "scikit-learn",
-    "scipy",
-    "safetensors",
-    "pyautoattack",
-    "pillow",
-    "seaborn",
-    "matplotlib",
-    "snakemake",
-)
-BUILD_TYPE = "https://github.com/thin-ice/thin-ice/job/v1"
-REPOSITORY = Path(__file__).resolve().parents[3]
+LISTED = [*PACKAGES.values(), "snakemake"]
+BUILD_TYPE = "https://github.com/thin-ice/thin-ice/job/v2"
 
 
 def now() -> str:
@@ -45,8 +31,8 @@ def now() -> str:
 def write_record(
     path: Path,
     job: Mapping,
-    inputs: list[Path],
-    outputs: list[Path],
+    materials: Iterable[Material],
+    outputs: Iterable[Path],
     began: str,
     facts: Mapping,
 ) -> None:
@@ -55,80 +41,59 @@ def write_record(
     ``facts``: what else the job wants remembered (device, seconds per attack, warnings).
     """
     statement = {
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": [_described(file, path.parent) for file in outputs],
-        "predicateType": "https://slsa.dev/provenance/v1",
+        "_type": TYPE,
+        "subject": [_subject(file, path.parent) for file in outputs],
+        "predicateType": PREDICATE,
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
                 "externalParameters": dict(job),
                 "internalParameters": {"command": shlex.join(["python", *_command()])},
-                "resolvedDependencies": [_described(file, path.parent) for file in inputs],
+                "resolvedDependencies": [_dependency(one, path.parent) for one in materials],
             },
             "runDetails": {
-                "builder": {"id": BUILD_TYPE, "version": _packages()},
+                "builder": {"id": BUILD_TYPE, "version": versions(LISTED)},
                 "metadata": {
                     "invocationId": scheduler_job(),
                     "startedOn": began,
                     "finishedOn": now(),
                 },
-                "byproducts": [{"name": "run", "annotations": _run(facts)}],
+                "byproducts": [{"name": RUN, "annotations": _run(job, facts)}],
             },
         },
     }
-    write_json(path, statement)
+    write_json(path, sealed(statement))
 
 
-def _described(file: Path, folder: Path) -> dict:
-    """A file by its path relative to the record's folder, so that a copied tree still fits."""
-    return {
-        "name": os.path.relpath(file, folder),
-        "digest": {"sha256": sha256(file)},
+def _subject(file: Path, folder: Path) -> dict:
+    return {"name": os.path.relpath(file, folder), "digest": {"sha256": sha256(file)}}
+
+
+def _dependency(one: Material, folder: Path) -> dict:
+    """A file of the study by its path from the record's folder, so that a copied tree still fits;
+    a file from outside by its name.
+    """
+    described: dict = {
+        "name": one.name or os.path.relpath(one.path, folder),
+        "digest": {"sha256": one.sha256},
     }
+    if one.name:
+        described["annotations"] = {"source": True}
+    if one.record_sha256:
+        record = os.path.relpath(one.path.parent / RECORD, folder)
+        made = {"name": record, "digest": {"sha256": one.record_sha256}}
+        described["annotations"] = {"record": made}
+    return described
 
 
 def _command() -> list[str]:
     return ["-m", "thin_ice", *sys.argv[1:]]
 
 
-def _packages() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
-def scheduler_job() -> str:
-    """The scheduler's id of this job, or the process id where there is no scheduler."""
-    slurm = os.environ.get("SLURM_JOB_ID")
-    return f"slurm:{slurm}" if slurm else f"pid:{os.getpid()}"
-
-
-def _run(facts: Mapping) -> dict:
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def _run(job: Mapping, facts: Mapping) -> dict:
     return {
-        "host": platform.node(),
-        "platform": platform.platform(),
-        "peak_memory_mib": round(peak_kib / 1024, 1),
+        **host(),
+        "uses": ["python", *packages_used(job["code"]["modules"])],
+        "seed": job["parameters"].get("seed"),
         **facts,
     }
-
-
-def git_state() -> dict[str, object]:
-    """The commit of the checkout that this library lies in, and whether it had changes."""
-    commit = _git("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": bool(_git("status", "--porcelain")) if commit else None}
-
-
-def _git(*arguments: str) -> str | None:
-    """What git prints; None where there is no git or no checkout."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()

@@ -1,0 +1,97 @@
+"""Say of each artifact that is out of date which key, line of code or input changed."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from thin_ice.provenance import code_store
+from thin_ice.provenance.differences import ABSENT, Change, changed_lines
+from thin_ice.provenance.fingerprint import Sources, normalised, sources
+from thin_ice.provenance.outdated import Reason, Reasons
+from thin_ice.provenance.planned import PlannedJob
+
+SHORT = 12  # letters of a digest that a person compares
+
+
+def explained(
+    root: Path, jobs: Iterable[PlannedJob], found: Mapping[str, Reasons]
+) -> dict[str, Reasons]:
+    """The same reasons, with the lines of code in place of fingerprints where they are kept."""
+    modules = {job.folder: tuple(job.job["code"]["modules"]) for job in jobs}
+    seen: dict[tuple, Reasons] = {}
+
+    def lines(folder: str, reason: Reason) -> Reasons:
+        key = (reason.change.old, modules[folder])
+        if key not in seen:
+            seen[key] = _lines(root, reason, modules[folder])
+        return seen[key]
+
+    return {
+        folder: [
+            one
+            for reason in reasons
+            for one in (lines(folder, reason) if reason.kind == "code" else [reason])
+        ]
+        for folder, reasons in found.items()
+    }
+
+
+def _lines(root: Path, reason: Reason, modules: Sequence[str]) -> Reasons:
+    try:
+        before = code_store.kept(root / code_store.FOLDER, reason.change.old)
+    except code_store.DamagedCode:
+        before = None
+    if before is None:
+        return [reason]
+    changes = changed_code(before, sources(modules))
+    return [Reason("code", change) for change in changes] or [reason]
+
+
+def changed_code(old: Sources, new: Sources) -> list[Change]:
+    """The lines in which two sets of sources differ, files that count the same left out."""
+    changes: list[Change] = []
+    for file in sorted({*old, *new}):
+        if file not in new:
+            changes.append(Change(file, "was reached", ABSENT))
+        elif file not in old:
+            changes.append(Change(file, ABSENT, "is reached"))
+        elif not file.endswith(".py") or normalised(old[file]) != normalised(new[file]):
+            changes += changed_lines(file, old[file], new[file])
+    return changes
+
+
+def as_text(found: Mapping[str, Reasons], jobs: Sequence[PlannedJob]) -> str:
+    """For people: artifacts that are out of date for the same reasons stand together."""
+    if not found:
+        return f"all {len(jobs)} jobs are up to date\n"
+    stages = {job.folder: job.stage for job in jobs}
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for folder, reasons in found.items():
+        groups.setdefault(tuple(_said(reason) for reason in reasons), []).append(folder)
+    lines = [summary(found, jobs)]
+    for reasons, folders in groups.items():
+        lines += ["", *(f"{stages[folder]:<11}{folder}" for folder in folders)]
+        lines += [f"    {reason}" for reason in reasons]
+    return "\n".join(lines) + "\n"
+
+
+def summary(found: Mapping[str, Reasons], jobs: Sequence[PlannedJob]) -> str:
+    """One line: how many jobs of which stage are out of date."""
+    stages = Counter(job.stage for job in jobs if job.folder in found)
+    listed = ", ".join(f"{stage} {count}" for stage, count in stages.items())
+    return f"{len(found)} of {len(jobs)} jobs are out of date: {listed}"
+
+
+def as_json(found: Mapping[str, Reasons]) -> dict:
+    """For programs: folder to reasons."""
+    return {
+        folder: [{"kind": reason.kind, **vars(reason.change)} for reason in reasons]
+        for folder, reasons in found.items()
+    }
+
+
+def _said(reason: Reason) -> str:
+    if reason.kind not in ("input", "source"):
+        return str(reason)
+    change = reason.change
+    return f"{reason.kind} {Change(change.what, change.old[:SHORT], change.new[:SHORT])}"
