@@ -8,10 +8,20 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 READY := $(VENV)/ready
 
-.PHONY: study test lint tests heavy lock clean
+STUDY ?= config.yaml
+
+.PHONY: study explain audit test lint tests heavy lock clean
 
 study: $(READY)
 	$(BIN)/snakemake --cores $(CORES)
+
+# What a run would make again, and why.   make explain STUDY=workflow/studies/cifar10-smoke.yaml
+explain: $(READY)
+	$(BIN)/python -m thin_ice explain --study $(STUDY)
+
+# Whether the results are what their records say, down to the dataset and the code.
+audit: $(READY)
+	$(BIN)/python -m thin_ice audit --study $(STUDY)
 
 test: lint tests
 

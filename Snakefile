@@ -57,6 +57,7 @@ rule all:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/reruns.smk"
 include: "workflow/rules/1-study.smk"
 include: "workflow/rules/2-data.smk"
 include: "workflow/rules/3-dense.smk"
@@ -66,4 +67,3 @@ include: "workflow/rules/6-evaluate.smk"
 include: "workflow/rules/7-distances.smk"
 include: "workflow/rules/8-analyse.smk"
 include: "workflow/rules/9-report.smk"
-include: "workflow/rules/reruns.smk"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import thin_ice
+from thin_ice.commands.cli import TOOLS
 
 PACKAGE = Path(thin_ice.__file__).parent
 WORKFLOW = PACKAGE.parent
@@ -45,7 +46,7 @@ STRANGERS = {
 }
 WITHOUT_TORCH = ("figures", "provenance", "study")
 GROUND = sorted(path for path in PACKAGE.glob("*.py") if path.stem not in ("__init__", "__main__"))
-GROUND_WITH_TORCH = {"checkpoint", "randomness"}
+GROUND_WITH_TORCH = {"checkpoint", "device", "randomness"}
 PICKLERS = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 PICKLING_CALLS = {"torch.load", "torch.save", "torch.jit.load", "torch.jit.save"}
 
@@ -140,10 +141,11 @@ def modules_that_run_without_torch():
     stages = [
         path
         for path in sorted((PACKAGE / "commands").glob("*.py"))
-        if re.search(r"^TORCH = False$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if re.search(r"^PREPARE = None$", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
+    tools = [PACKAGE / "commands" / f"{name}.py" for name in ("runner", "cli", *TOOLS)]
     assert len(stages) >= 4
-    return [dotted(path) for path in [*rooms, *stages, PACKAGE / "commands" / "runner.py"]]
+    return [dotted(path) for path in [*rooms, *stages, *tools]]
 
 
 def test_figures_provenance_study_and_the_stages_without_networks_never_bring_torch():

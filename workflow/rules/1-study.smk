@@ -2,6 +2,8 @@
 
 
 rule study:
+    input:
+        records_if_again("study"),
     output:
         study=f"{STUDY_FOLDER}/study/study.yaml",
         record=f"{STUDY_FOLDER}/study/provenance.json",

@@ -2,6 +2,8 @@
 
 
 rule dataset:
+    input:
+        records_if_again("data/{dataset}"),
     output:
         dataset=f"{STUDY_FOLDER}/data/{{dataset}}/dataset.safetensors",
         record=f"{STUDY_FOLDER}/data/{{dataset}}/provenance.json",

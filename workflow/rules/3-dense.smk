@@ -3,6 +3,7 @@
 
 rule dense:
     input:
+        records_if_again("{run}/seed{seed}/dense"),
         dataset=ancient(dataset_of),
     output:
         model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/model.safetensors",

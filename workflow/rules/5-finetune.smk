@@ -3,6 +3,7 @@
 
 rule finetune:
     input:
+        records_if_again("{run}/seed{seed}/{pruned}"),
         dataset=ancient(dataset_of),
         model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/pruned/model.safetensors"),
     output:

@@ -3,6 +3,7 @@
 
 rule autoattack:
     input:
+        records_if_again("{run}/seed{seed}/{variant}/autoattack/shard{shard}"),
         dataset=ancient(dataset_of),
         model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/model.safetensors"),
     output:
@@ -27,6 +28,7 @@ rule autoattack:
 
 rule evaluate:
     input:
+        records_if_again("{run}/seed{seed}/{variant}/evaluation"),
         dataset=ancient(dataset_of),
         model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/model.safetensors"),
         shards=ancient(shards_of),

@@ -3,6 +3,7 @@
 
 rule distances:
     input:
+        records_if_again("{run}/seed{seed}/dense/distances"),
         dataset=ancient(dataset_of),
         model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/model.safetensors"),
     output:

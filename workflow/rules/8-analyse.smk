@@ -3,6 +3,7 @@
 
 rule analyse:
     input:
+        records_if_again("{run}/analysis"),
         samples=ancient(of_run(STUDY.networks(), "evaluation/samples.parquet")),
         metrics=ancient(of_run(STUDY.networks(), "evaluation/metrics.json")),
         distances=ancient(of_run(STUDY.dense_networks(), "distances/distances.parquet")),

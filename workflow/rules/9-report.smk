@@ -5,6 +5,7 @@ FIGURES = ("accuracy", "overestimate", "distances", "loss_by_distance", "auroc")
 
 rule report:
     input:
+        records_if_again("report"),
         accuracy=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv", run=STUDY.runs())),
         thin_ice=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv", run=STUDY.runs())),
         samples=ancient(

@@ -2,6 +2,6 @@
 
 import sys
 
-from thin_ice.commands.runner import main
+from thin_ice.commands.cli import main
 
 sys.exit(main())

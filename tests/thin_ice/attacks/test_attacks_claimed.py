@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from thin_ice.attacks.claimed import run_protocol
-from thin_ice.attacks.protocols import PROTOCOLS, Protocol
+from thin_ice.attacks.protocol import Protocol
+from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.attacks.threat import ThreatModel
 
 PUBLISHED = {  # eps, step size, steps, restarts, start, mode

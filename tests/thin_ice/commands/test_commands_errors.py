@@ -96,8 +96,21 @@ def test_the_log_has_the_error_too(tmp_path):
     assert "does not exist" in (tmp_path / "logs" / f"{DENSE.folder}.log").read_text()
 
 
-def test_a_damaged_input_ends_with_one_line(root):
+def test_an_input_that_its_record_belies_is_not_built_upon(root):
+    (root / DATASET).write_bytes(b"not what was made")
+    fails_with_one_line(DENSE, root, f"{DATASET} is not what its record says")
+    assert files(root / DENSE.folder) == []
+
+
+def test_an_input_whose_record_cannot_be_read_is_not_built_upon(root):
+    (root / DATASET).with_name("provenance.json").write_text("{}")
+    fails_with_one_line(DENSE, root, "is no record of a job")
+    assert files(root / DENSE.folder) == []
+
+
+def test_a_damaged_input_without_a_record_ends_with_one_line(root):
     (root / DATASET).write_bytes(b"not safetensors")
+    (root / DATASET).with_name("provenance.json").unlink()
     fails_with_one_line(DENSE, root, "is no readable dataset artifact")
     assert files(root / DENSE.folder) == []
 

@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from thin_ice.attacks.claimed import run_protocol
-from thin_ice.attacks.protocols import Protocol
+from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
 from thin_ice.evaluation import claimed

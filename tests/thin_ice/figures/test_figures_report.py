@@ -15,9 +15,11 @@ from thin_ice.commands import report
 from thin_ice.commands.job import Job
 from thin_ice.figures import theme
 from thin_ice.figures.gallery import EXHIBITS
-from thin_ice.figures.report import TEMPLATE, render
+from thin_ice.figures.report import render
+from thin_ice.provenance.record import now, write_record
 
 TWO_RUNS = {"runs": 2, "methods": 1, "sparsities": (0.9,), "samples": 30}
+ANALYSIS = {"stage": "analyse", "parameters": {}, "code": {"modules": [], "sha256": "x"}}
 LOADING = {"src", "srcset", "data", "poster", "background", "action"}
 
 
@@ -31,7 +33,7 @@ def coarse():
 
 def job_of(folder, finished):
     """The command's job: tables in one folder a run, as the analysis leaves them."""
-    inputs = {name: [] for name in report.TABLES} | {"template": [TEMPLATE]}
+    inputs = {name: [] for name in report.TABLES}
     for run in finished.runs:
         for name in report.TABLES:
             table = getattr(finished, name)
@@ -41,6 +43,9 @@ def job_of(folder, finished):
             write = rows.to_parquet if name == "samples" else rows.to_csv
             write(path, index=False)
             inputs[name].append(path)
+        outputs = [inputs[name][-1] for name in report.TABLES]
+        record = outputs[0].with_name("provenance.json")
+        write_record(record, ANALYSIS, [], outputs, now(), {"code": {"sha256": "x"}})
     text = json.dumps(
         {
             "stage": "report",
@@ -48,7 +53,7 @@ def job_of(folder, finished):
             "code": {"modules": [], "sha256": "x"},
         }
     )
-    return Job(text, inputs, folder / "report" / "provenance.json")
+    return Job(text, inputs, folder / "report" / "provenance.json", "identity")
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +123,7 @@ def test_the_page_is_small_enough_to_send(made):
 
 def test_each_source_is_named_with_its_digest_and_its_record(made, page):
     folder, _ = made
-    sources = sorted(folder.glob("*/analysis/*"))
+    sources = [p for p in folder.glob("*/analysis/*") if p.name != "provenance.json"]
     assert len(sources) == 6
     for path in [*sources, folder / "report" / "accuracy.svg"]:
         relative = path.relative_to(folder)
@@ -142,7 +147,7 @@ def test_numbers_on_the_page_are_those_of_the_tables(page):
 def test_a_jpeg_copy_is_visible_in_the_caveats_and_text_cannot_become_markup():
     finished = make_finished(methods=1, sparsities=(0.9,), seeds=(0,), samples=20)
     finished.accuracy["dataset"] = "<script>cifar10</script>-jpeg"
-    page = render(finished, [], ([], []), [])
+    page = render(finished, [], ([], []), [], "0" * 64)
     caveats = page[page.index('id="caveats"') : page.index('id="accuracies"')]
     assert "JPEG re-encoded copy" in caveats
     assert "no control" in caveats
@@ -159,6 +164,6 @@ def test_two_reports_of_the_same_tables_are_the_same_bytes(made, tmp_path):
 def test_the_report_never_imports_torch():
     code = (
         "import sys, thin_ice.commands.report; "
-        "assert 'torch' not in sys.modules; assert not thin_ice.commands.report.TORCH"
+        "assert 'torch' not in sys.modules; assert not thin_ice.commands.report.PREPARE"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -22,7 +22,7 @@ LWM = ["thin_ice.commands.prune", "thin_ice.pruning.lwm"]
 
 def forget():
     """What the process remembers of the sources: it may, since they do not change in a run."""
-    for remembered in (module.imported, module.normalised, plan.code):
+    for remembered in (module.imported, module._names_imported, module._files_of, plan.code):
         remembered.cache_clear()
 
 

@@ -13,11 +13,17 @@ from importlib.metadata import version
 
 import pytest
 
-from thin_ice.provenance import record
+from thin_ice.provenance import machine
 from thin_ice.provenance.hashing import sha256
-from thin_ice.provenance.record import git_state, now, write_record
+from thin_ice.provenance.machine import git_state, scheduler_job
+from thin_ice.provenance.materials import material
+from thin_ice.provenance.record import now, write_record
 
-JOB = {"stage": "prune", "parameters": {"seed": 0, "plan": {"lr": 0.1}}, "code": "0123"}
+JOB = {
+    "stage": "prune",
+    "parameters": {"seed": 7, "plan": {"lr": 0.1}},
+    "code": {"modules": ["thin_ice.commands.prune"], "sha256": "0123"},
+}
 ARGUMENTS = ["prune", "--job", '{"a": "it\'s"}', "--record", "results/my study/provenance.json"]
 
 
@@ -33,7 +39,8 @@ def written(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes([number]) * (number + 1))
     began = now()
-    write_record(folder / "provenance.json", JOB, inputs, outputs, began, {"device": "cpu"})
+    materials = [material(path) for path in inputs]
+    write_record(folder / "provenance.json", JOB, materials, outputs, began, {"device": "cpu"})
     return folder, began
 
 
@@ -112,28 +119,30 @@ def test_begin_and_end_are_utc_times_in_order(written):
 
 
 def test_the_run_is_described_by_machine_memory_checkout_and_the_jobs_own_facts(written):
-    (run,) = statement(written[0])["predicate"]["runDetails"]["byproducts"]
+    run, _ = statement(written[0])["predicate"]["runDetails"]["byproducts"]
     facts = run["annotations"]
     assert facts["host"] == platform.node()
     assert 5 < facts["peak_memory_mib"] < 100_000
     assert facts["device"] == "cpu"
+    assert facts["seed"] == 7
+    assert facts["processor"]
+    assert {"python", "torch", "numpy"} <= set(facts["uses"])
+    assert "seaborn" not in facts["uses"]  # nothing that prune can reach draws
 
 
 def test_a_job_is_named_by_the_scheduler_or_else_by_its_process(written, monkeypatch):
-    assert record.scheduler_job() == f"pid:{os.getpid()}"
+    assert scheduler_job() == f"pid:{os.getpid()}"
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    assert record.scheduler_job() == "slurm:4711"
+    assert scheduler_job() == "slurm:4711"
 
 
-@pytest.mark.parametrize("lost", ["model.bin", "../dense/model.bin"])
-def test_without_one_of_its_files_there_is_no_record(written, lost):
+def test_without_one_of_its_outputs_there_is_no_record(written):
     folder = written[0]
     (folder / "provenance.json").unlink()
-    (folder / lost).unlink()
-    inputs, outputs = [folder / "../dense/model.bin"], [folder / "model.bin"]
+    (folder / "model.bin").unlink()
     with pytest.raises(FileNotFoundError):
-        write_record(folder / "provenance.json", JOB, inputs, outputs, now(), {})
-    assert sorted(p.suffix for p in folder.iterdir()) == [".bin", ".csv"][lost == "model.bin" :]
+        write_record(folder / "provenance.json", JOB, [], [folder / "model.bin"], now(), {})
+    assert [path.name for path in folder.iterdir()] == ["history.csv"]
 
 
 def test_a_fact_that_json_cannot_hold_is_refused(written):
@@ -156,7 +165,7 @@ def checkout(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("first")
     git(tmp_path, "add", "file")
     git(tmp_path, "commit", "--quiet", "-m", "first")
-    monkeypatch.setattr(record, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(machine, "REPOSITORY", tmp_path)
     return tmp_path
 
 
@@ -171,7 +180,7 @@ def test_a_change_or_a_new_file_makes_the_checkout_dirty(checkout, name):
 
 
 def test_outside_a_checkout_there_is_no_commit(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(machine, "REPOSITORY", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git_state() == {"commit": None, "dirty": None}
 

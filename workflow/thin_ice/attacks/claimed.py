@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from thin_ice.attacks.modes import under_attack
 from thin_ice.attacks.pgd import cross_entropy_of, pgd_iterates, start_point
-from thin_ice.attacks.protocols import Protocol
+from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from thin_ice.attacks.protocols import Protocol
+from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.commands.job import Job
 from thin_ice.commands.tables import write_parquet

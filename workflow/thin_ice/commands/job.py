@@ -1,6 +1,5 @@
 """What a command gets: its parameters, its input files, a folder to write into, a device."""
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,19 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from thin_ice.errors import ThinIceError
-from thin_ice.provenance.materials import Material, material
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of one stage. ``inputs``: files by the name of the argument that gave them."""
+    """One run of one stage.
 
-    text: str  # canonical JSON, as the rule has it
+    Attributes:
+        text: canonical JSON, as the rule has it.
+        inputs: files by the name of the argument that gave them.
+        record: where the record goes; outputs go beside it.
+        identity: names the result: digest of the text and of the contents of the inputs.
+        facts: filled by the stage, for the record.
+        sources: filled by the stage: files that it read from outside the study, by name.
+    """
+
+    text: str
     inputs: dict[str, list[Path]]
     record: Path
+    identity: str
     device: str = "cpu"
-    facts: dict[str, Any] = field(default_factory=dict)  # for the record
-    sources: dict[str, Path] = field(default_factory=dict)  # read from outside the study, by name
+    facts: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, Path] = field(default_factory=dict)
 
     @cached_property
     def description(self) -> dict:
@@ -39,20 +47,6 @@ class Job:
         """The single file of an argument."""
         return self.inputs[name][0]
 
-    def all_inputs(self) -> list[Path]:
-        return [path for paths in self.inputs.values() for path in paths]
-
-    @cached_property
-    def materials(self) -> list[Material]:
-        """The inputs, described. Raises `FalseInput` for one that its record belies."""
-        return [material(path) for path in self.all_inputs()]
-
-    @cached_property
-    def identity(self) -> str:
-        """Names the result: digest of the parameters, the code and the contents of the inputs."""
-        contents = [one.sha256 for one in self.materials]
-        return hashlib.sha256("\n".join([self.text, *contents]).encode()).hexdigest()
-
     @property
     def state(self) -> Path:
         """Where the job keeps its state while it runs; removed when its record is written."""
@@ -65,7 +59,8 @@ def parse_job(text: str, stage: str) -> dict:
         description = json.loads(text)
     except json.JSONDecodeError as error:
         raise ThinIceError(f"--job is not JSON: {error}") from None
-    if not isinstance(description, dict) or set(description) != {"stage", "parameters", "code"}:
+    keys = {"stage", "parameters", "code"}
+    if not isinstance(description, dict) or set(description) - {"software"} != keys:
         raise ThinIceError("--job must be an object with stage, parameters and code")
     code = description["code"]
     if not isinstance(code, dict) or set(code) != {"modules", "sha256"}:

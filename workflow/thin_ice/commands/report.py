@@ -8,6 +8,7 @@ import pandas as pd
 from thin_ice.commands.job import Job
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.report import write_report
+from thin_ice.provenance.root import beneath
 
 PREPARE = None
 TABLES = ("accuracy", "thin_ice", "samples")
@@ -23,7 +24,8 @@ def run(job: Job) -> list[Path]:
         study=job.parameters["study"],
     )
     tables = [path for name in TABLES for path in job.inputs[name]]
-    return write_report(finished, tables, job.folder)
+    root = beneath(job.folder.parent, tables)
+    return write_report(finished, tables, job.folder, root)
 
 
 def _joined(paths: list[Path], read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:

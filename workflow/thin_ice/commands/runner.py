@@ -3,7 +3,6 @@
 import argparse
 import importlib
 import logging
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from thin_ice.progress import wants_bar
 from thin_ice.provenance.code_store import keep
 from thin_ice.provenance.fingerprint import fingerprint
 from thin_ice.provenance.machine import git_state
-from thin_ice.provenance.materials import source
+from thin_ice.provenance.materials import identity, material, source
 from thin_ice.provenance.record import now, write_record
 
 STAGES = (
@@ -35,16 +34,13 @@ LINES_EVERY_S = 30.0  # on a shared terminal; the log has every line
 log = logging.getLogger("thin_ice")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(stage: str, arguments: Sequence[str]) -> int:
     """Run one stage; the exit status is 0, or 1 after a message."""
-    parser = argparse.ArgumentParser(prog="python -m thin_ice", description=__doc__)
-    parser.add_argument("stage", choices=STAGES)
-    stage = parser.parse_args(_first(arguments)).stage
     command = importlib.import_module(f"thin_ice.commands.{stage}")
-    options = _parser(stage, command).parse_args(_rest(arguments))
+    options = _parser(stage, command).parse_args(arguments)
     _log_to(options.log)
     try:
-        _execute(stage, command, options)
+        _execute(command, parse_job(options.job, stage), options)
     except ThinIceError as error:
         log.error("%s", error)
         return 1
@@ -52,14 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.exception("stage %s failed", stage)
         return 1
     return 0
-
-
-def _first(arguments: Sequence[str] | None) -> list[str]:
-    return list(sys.argv[1:] if arguments is None else arguments)[:1]
-
-
-def _rest(arguments: Sequence[str] | None) -> list[str]:
-    return list(sys.argv[1:] if arguments is None else arguments)[1:]
 
 
 def _parser(stage: str, command: ModuleType) -> argparse.ArgumentParser:
@@ -80,9 +68,8 @@ def _parser(stage: str, command: ModuleType) -> argparse.ArgumentParser:
     return parser
 
 
-def _execute(stage: str, command: ModuleType, options: argparse.Namespace) -> None:
+def _execute(command: ModuleType, description: dict, options: argparse.Namespace) -> None:
     """Run the stage and write its record last: an artifact without one is not finished."""
-    description = parse_job(options.job, stage)
     inputs = {name: getattr(options, name) for name in command.INPUTS}
     for path in (path for paths in inputs.values() for path in paths):
         if not path.is_file():
@@ -90,8 +77,10 @@ def _execute(stage: str, command: ModuleType, options: argparse.Namespace) -> No
     device, settings = "none", {"device": "none"}
     if command.PREPARE:
         device, settings = command.PREPARE(options.device, options.threads)
-    job = Job(options.job, inputs, options.record, device, settings)
-    materials = job.materials  # before anything is written: an input may not be what it should be
+    materials = [material(path) for paths in inputs.values() for path in paths]
+    job = Job(
+        options.job, inputs, options.record, identity(options.job, materials), device, settings
+    )
     options.record.unlink(missing_ok=True)
     job.folder.mkdir(parents=True, exist_ok=True)
     job.facts.update(code=_code_of_this_run(description, options.code), git=git_state())

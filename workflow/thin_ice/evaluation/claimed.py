@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from thin_ice.attacks.claimed import run_protocol
 from thin_ice.attacks.fmn import margin
 from thin_ice.attacks.modes import under_attack
-from thin_ice.attacks.protocols import Protocol
+from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
 from thin_ice.randomness import generator

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from thin_ice.attacks.protocols import PUBLISHED_FOR_EPS
+from thin_ice.attacks.protocol import PUBLISHED_FOR_EPS
 from thin_ice.figures.finished import FEW_SAMPLES, FEW_SEEDS, Finished
 from thin_ice.figures.headline import at_chance
 from thin_ice.figures.sentences import too_few

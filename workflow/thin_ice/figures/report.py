@@ -32,10 +32,16 @@ class Artifact:
     record: str
 
 
-def write_report(finished: Finished, sources: Sequence[Path], folder: Path) -> list[Path]:
+def write_report(
+    finished: Finished, sources: Sequence[Path], folder: Path, root: str
+) -> list[Path]:
     """Write every figure, ``accuracy.md`` and ``report.html`` into ``folder``.
 
-    ``sources``: the files that the finished tables were read from; the page names their digests.
+    Args:
+        finished: what to show.
+        sources: the files that its tables were read from; the page names their digests.
+        folder: below the study's.
+        root: digest of all that the tables rest on; the page prints it.
     """
     shown = [show(name, finished, folder) for name in EXHIBITS]
     headline = headline_cells(headline_table(finished.accuracy, finished.classes))
@@ -43,7 +49,7 @@ def write_report(finished: Finished, sources: Sequence[Path], folder: Path) -> l
     write_text(table, markdown(*headline))
     files = [path for one in shown for path in one.files]
     artifacts = [artifact(path, folder.parent) for path in (*sources, *files, table)]
-    write_text(page, render(finished, shown, headline, artifacts))
+    write_text(page, render(finished, shown, headline, artifacts, root))
     return [page, *files, table]
 
 
@@ -58,6 +64,7 @@ def render(
     shown: Sequence[Shown],
     headline: tuple[list[str], list[list[str]]],
     artifacts: Sequence[Artifact],
+    root: str,
 ) -> str:
     """The page's HTML. Nothing in it is loaded from elsewhere."""
     environment = jinja2.Environment(
@@ -74,6 +81,7 @@ def render(
         "ice_open": len(ice[1]) <= OPEN_ROWS,
         "shown": shown,
         "artifacts": artifacts,
+        "root": root,
         "resolved": yaml.safe_dump(finished.study, sort_keys=False, allow_unicode=True),
     }
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(facts)

@@ -1,5 +1,7 @@
 """What a job was made from: each input with its digest and the record of the job that made it."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,3 +58,9 @@ def material(path: Path) -> Material:
 def source(name: str, path: Path) -> Material:
     """Describe a file from outside the study."""
     return Material(path, sha256(path), name=name)
+
+
+def identity(job: str, materials: Iterable[Material]) -> str:
+    """Names a result before it is made: digest of a job's text and of what it is made from."""
+    contents = [one.sha256 for one in materials]
+    return hashlib.sha256("\n".join([job, *contents]).encode()).hexdigest()

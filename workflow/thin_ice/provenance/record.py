@@ -24,8 +24,8 @@ BUILD_TYPE = "https://github.com/thin-ice/thin-ice/job/v2"
 
 
 def now() -> str:
-    """UTC time in ISO 8601, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    """UTC time in ISO 8601, to the millisecond."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def write_record(

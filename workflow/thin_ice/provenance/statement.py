@@ -9,6 +9,7 @@ import hashlib
 import json
 import shlex
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ class Record:
     job: dict[str, Any]
     command: str
     versions: dict[str, str]
+    began: datetime
+    ended: datetime
     run: dict[str, Any]  # what the job noted of its run
 
     @property
@@ -108,6 +111,8 @@ def parse_record(statement: dict[str, Any]) -> Record:
         definition["externalParameters"],
         definition["internalParameters"]["command"],
         dict(details["builder"]["version"]),
+        datetime.fromisoformat(details["metadata"]["startedOn"]),
+        datetime.fromisoformat(details["metadata"]["finishedOn"]),
         next(b["annotations"] for b in details["byproducts"] if b["name"] == RUN),
     )
     _ = record.code, record.modules, record.software, record.job["stage"], record.job["parameters"]

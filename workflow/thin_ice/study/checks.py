@@ -14,9 +14,12 @@ RESERVED_STUDIES = ("reference", "slurm_logs")  # folders of results/ that are n
 CONTROL = "second_seed"  # the method column of control pairs in the thin-ice table
 
 
-def check(study: Tree) -> None:
-    """Raise `BadStudy` for the first thing that would make the study fail or mean nothing."""
-    for one in CHECKS:
+def check(study: Tree, with_data: bool = True) -> None:
+    """Raise `BadStudy` for the first thing that would make the study fail or mean nothing.
+
+    ``with_data``: its datasets have to be on this machine.
+    """
+    for one in (*CHECKS, *([_presence] if with_data else [])):
         one(study)
 
 
@@ -95,6 +98,12 @@ def _data(study: Tree) -> None:
         limit, size = dataset["limit_test"], reader.test_size()
         if limit is not None and limit > size:
             raise BadStudy(f"datasets.{label}.limit_test", f"{limit}; allowed: {size} or less")
+
+
+def _presence(study: Tree) -> None:
+    """Reading and attacking need the data; looking at results does not."""
+    for label, dataset in study["datasets"].items():
+        reader = tables.load("datasets", dataset["kind"])(**dataset["options"])
         if missing := reader.missing():
             raise BadStudy(f"datasets.{label}", missing)
 

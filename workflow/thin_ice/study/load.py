@@ -12,8 +12,8 @@ from thin_ice.study.resolve import resolve
 from thin_ice.study.schema import BadStudy, check_schema
 
 
-def study_from(raw: Any) -> Study:
-    """The study that a mapping describes.
+def study_from(raw: Any, with_data: bool = True) -> Study:
+    """The study that a mapping describes; ``with_data``: its datasets must be on this machine.
 
     Raises:
         BadStudy: with one sentence that names the key, the value and what is allowed.
@@ -22,14 +22,14 @@ def study_from(raw: Any) -> Study:
         raise BadStudy("", f"{raw!r} is not a mapping of keys")
     check_schema(raw)
     resolved = resolve(raw)
-    check(resolved)
+    check(resolved, with_data)
     return Study(resolved)
 
 
-def study_from_file(path: str | Path) -> Study:
+def study_from_file(path: str | Path, with_data: bool = True) -> Study:
     """The study in a YAML file. Raises `BadStudy` as `study_from`, also for broken YAML."""
     try:
         raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise BadStudy("", f"cannot read {path}: {error}") from None
-    return study_from(raw)
+    return study_from(raw, with_data)

@@ -10,8 +10,10 @@ from thin_ice import tables
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.files import canonical_json
 from thin_ice.provenance.fingerprint import fingerprint
+from thin_ice.provenance.machine import packages_used, versions
 
 DENSE = "dense"
+UNSAID = ("resources", "rerun_on_upgrade")  # no result depends on them, so no report names them
 Tree = dict[str, Any]
 
 
@@ -117,11 +119,11 @@ class Study:
     # Parameters of the jobs, a method a stage: exactly what the stage's command reads.
 
     def study_job(self) -> str:
-        return _job("study", {"study": self.resolved}, [])
+        return self._job("study", {"study": self.resolved}, [])
 
     def dataset_job(self, dataset: str) -> str:
         entry = self.resolved["datasets"][dataset]
-        return _job("dataset", entry, [("datasets", entry["kind"])])
+        return self._job("dataset", entry, [("datasets", entry["kind"])])
 
     def dense_job(self, network: Network) -> str:
         return self._training_job("dense", network, self.resolved["training"]["dense"], {})
@@ -150,7 +152,7 @@ class Study:
         entries = [("objectives", parameters["objective"]["kind"]), self._architecture(network)]
         if "method" in extra:
             entries.append(("methods", extra["method"]["kind"]))
-        return _job(stage, parameters, entries)
+        return self._job(stage, parameters, entries)
 
     def autoattack_job(self, network: Network, shard: int) -> str:
         parameters = {
@@ -158,7 +160,7 @@ class Study:
             "autoattack": self.resolved["autoattack"],
             "shard": shard,
         }
-        return _job("autoattack", parameters, [self._architecture(network)])
+        return self._job("autoattack", parameters, [self._architecture(network)])
 
     def evaluate_job(self, network: Network) -> str:
         names = self.protocols(network)
@@ -167,11 +169,11 @@ class Study:
             "threat": self.resolved["threat"],
             "protocols": {name: vars(PROTOCOLS[name]) for name in names},
         }
-        return _job("evaluate", parameters, [self._architecture(network)])
+        return self._job("evaluate", parameters, [self._architecture(network)])
 
     def distances_job(self, network: Network) -> str:
         parameters = {"distances": self.resolved["distances"]}
-        return _job("distances", parameters, [self._architecture(network)])
+        return self._job("distances", parameters, [self._architecture(network)])
 
     def analyse_job(self, run: str) -> str:
         parameters = {
@@ -180,21 +182,24 @@ class Study:
             "norms": sorted({run["norm"] for run in self.resolved["distances"]}),
             "analysis": self.resolved["analysis"],
         }
-        return _job("analyse", parameters, [])
+        return self._job("analyse", parameters, [])
 
     def report_job(self) -> str:
-        said = {key: value for key, value in self.resolved.items() if key != "resources"}
-        return _job("report", {"study": said}, [])
+        said = {key: value for key, value in self.resolved.items() if key not in UNSAID}
+        return self._job("report", {"study": said}, [])
 
     def _architecture(self, network: Network) -> tuple[str, str]:
         return "architectures", self.resolved["models"][network.parts[1]]["kind"]
 
-
-def _job(stage: str, parameters: Tree, entries: list[tuple[str, str]]) -> str:
-    """Canonical JSON of a job: its stage, its parameters and the code it can reach for them."""
-    return canonical_json(
-        {"stage": stage, "parameters": parameters, "code": code(stage, tuple(entries))}
-    )
+    def _job(self, stage: str, parameters: Tree, entries: list[tuple[str, str]]) -> str:
+        """Canonical JSON of a job: its stage, its parameters and the code it can reach for them,
+        and the versions of those packages that it can reach and whose upgrade is to rerun it."""
+        reached = code(stage, tuple(entries))
+        job = {"stage": stage, "parameters": parameters, "code": reached}
+        watched = self.resolved["rerun_on_upgrade"]
+        if software := {k: v for k, v in reachable(tuple(reached["modules"])) if k in watched}:
+            job["software"] = software
+        return canonical_json(job)
 
 
 @cache
@@ -203,3 +208,9 @@ def code(stage: str, entries: tuple[tuple[str, str], ...]) -> Tree:
     chosen = [tables.TABLES[table][kind].partition(":")[0] for table, kind in entries]
     modules = sorted({f"thin_ice.commands.{stage}", *chosen})
     return {"modules": modules, "sha256": fingerprint(modules)}
+
+
+@cache
+def reachable(modules: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Installed versions of the packages that a job can reach."""
+    return tuple(versions(packages_used(modules)).items())

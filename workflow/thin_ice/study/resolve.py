@@ -56,6 +56,7 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
     runs = raw.get("distances", DISTANCES)
     study["distances"] = [run | {"max_stepsize": float(run["max_stepsize"])} for run in runs]
     study["analysis"] = ANALYSIS | raw.get("analysis", {})
+    study["rerun_on_upgrade"] = sorted(raw.get("rerun_on_upgrade", []))
     study["resources"] = RESOURCES | raw.get("resources", {})
     return study
 

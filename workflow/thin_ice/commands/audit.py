@@ -1,0 +1,67 @@
+"""Hash every artifact of a study again and walk each back to the dataset and the code."""
+
+import argparse
+import json
+from pathlib import Path
+
+from thin_ice.commands import present
+from thin_ice.files import write_json
+from thin_ice.provenance import root as root_digest
+from thin_ice.provenance.audit import audit
+from thin_ice.provenance.evidence import Evidence, gather
+from thin_ice.provenance.finding import Status
+from thin_ice.provenance.signing import judge_signatures, read_public_keys
+from thin_ice.provenance.verdict import as_json, as_text
+from thin_ice.study.jobs import planned_jobs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    present.add_arguments(parser)
+    parser.add_argument(
+        "--key", nargs="+", type=Path, help="public keys (PEM); each record must bear one's mark"
+    )
+    parser.add_argument("--root", help="the root digest of a published report, to be held against")
+    parser.add_argument(
+        "--allow",
+        nargs="+",
+        default=[],
+        choices=[str(s) for s in Status if s is not Status.INTACT],
+        metavar="STATUS",
+        help="findings that do not count for the exit status: %(choices)s",
+    )
+    parser.add_argument("--json", nargs="?", const="-", help="data instead: to a file, or printed")
+    parser.add_argument(
+        "--memory", type=Path, help="remember digests in this file by size, time and inode"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 where nothing was found, 1 where something was."""
+    folder, study, file = present.results_and_study(options)
+    signers = read_public_keys(options.key) if options.key else None
+    evidence = gather(folder, options.memory)
+    found = audit(
+        evidence, planned_jobs(study), judge_signatures(evidence, signers) if signers else None
+    )
+    found.remarks.append(f"held against {file}")
+    pinned = _root(evidence)
+    found.remarks.append(f"root digest {pinned}")
+    data = as_json(found) | {"root": pinned}
+    if options.json == "-":
+        print(json.dumps(data, indent=2))
+    else:
+        if options.json:
+            write_json(options.json, data)
+        print(as_text(found), end="")
+    if options.root and options.root != pinned:
+        print(f"the root digest is not {options.root}")
+        return 1
+    return any(one.findings and one.status not in options.allow for one in found.artifacts)
+
+
+def _root(evidence: Evidence) -> str | None:
+    """Of what the report rests on; None where there is no report."""
+    report = str(Path(root_digest.REPORT).parent)
+    if report not in evidence.records:
+        return None
+    return root_digest.digest(evidence.records, evidence.ancestors(report))
