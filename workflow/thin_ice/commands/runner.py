@@ -3,19 +3,22 @@
 import argparse
 import importlib
 import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from thin_ice.commands.job import Job, parse_job
+from thin_ice.commands.terminal import log_to
 from thin_ice.errors import ThinIceError
-from thin_ice.progress import wants_bar
+from thin_ice.provenance import share
 from thin_ice.provenance.code_store import keep
 from thin_ice.provenance.fingerprint import fingerprint
 from thin_ice.provenance.machine import git_state
-from thin_ice.provenance.materials import identity, material, source
+from thin_ice.provenance.materials import Material, identity, material, source
 from thin_ice.provenance.record import now, write_record
+from thin_ice.provenance.statement import read_record
 
 STAGES = (
     "study",
@@ -29,7 +32,8 @@ STAGES = (
     "analyse",
     "report",
 )
-LINES_EVERY_S = 30.0  # on a shared terminal; the log has every line
+SHARED = ("dense",)  # whose results other studies and users may take
+SHARE = "THIN_ICE_SHARE"
 
 log = logging.getLogger("thin_ice")
 
@@ -38,7 +42,7 @@ def main(stage: str, arguments: Sequence[str]) -> int:
     """Run one stage; the exit status is 0, or 1 after a message."""
     command = importlib.import_module(f"thin_ice.commands.{stage}")
     options = _parser(stage, command).parse_args(arguments)
-    _log_to(options.log)
+    log_to(options.log)
     try:
         _execute(command, parse_job(options.job, stage), options)
     except ThinIceError as error:
@@ -63,6 +67,12 @@ def _parser(stage: str, command: ModuleType) -> argparse.ArgumentParser:
     )
     parser.add_argument("--code", type=Path, help="folder to keep the sources in that run")
     parser.add_argument("--log", type=Path, help="a file for every line of progress")
+    parser.add_argument(
+        "--share",
+        type=Path,
+        default=os.environ.get(SHARE),
+        help=f"folder of results shared with others (dense networks); default: {SHARE}",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="of torch on the CPU")
     return parser
@@ -70,27 +80,55 @@ def _parser(stage: str, command: ModuleType) -> argparse.ArgumentParser:
 
 def _execute(command: ModuleType, description: dict, options: argparse.Namespace) -> None:
     """Run the stage and write its record last: an artifact without one is not finished."""
-    inputs = {name: getattr(options, name) for name in command.INPUTS}
-    for path in (path for paths in inputs.values() for path in paths):
-        if not path.is_file():
-            raise ThinIceError(f"input {path} does not exist")
+    inputs = _inputs(command, options)
     device, settings = "none", {"device": "none"}
     if command.PREPARE:
         device, settings = command.PREPARE(options.device, options.threads)
     materials = [material(path) for paths in inputs.values() for path in paths]
-    job = Job(
-        options.job, inputs, options.record, identity(options.job, materials), device, settings
-    )
+    code = _code_of_this_run(description, options.code)
+    name = identity(options.job, materials)
+    job = Job(options.job, inputs, options.record, name, device, {**settings, "code": code})
     options.record.unlink(missing_ok=True)
     job.folder.mkdir(parents=True, exist_ok=True)
-    job.facts.update(code=_code_of_this_run(description, options.code), git=git_state())
+    may_share = options.share and description["stage"] in SHARED and code["as_planned"]
+    if not (may_share and _taken(options.share, job, materials)):
+        _made(command, job, materials)
+        if may_share:
+            outputs = read_record(job.record).subjects
+            share.offer(options.share, name, [job.record, *(job.folder / o for o in outputs)])
+    job.state.unlink(missing_ok=True)
+
+
+def _inputs(command: ModuleType, options: argparse.Namespace) -> dict[str, list[Path]]:
+    inputs = {name: getattr(options, name) for name in command.INPUTS}
+    for path in (path for paths in inputs.values() for path in paths):
+        if not path.is_file():
+            raise ThinIceError(f"input {path} does not exist")
+    return inputs
+
+
+def _made(command: ModuleType, job: Job, materials: list[Material]) -> None:
+    """Have the command do its work, and record it."""
+    job.facts["git"] = git_state()
     began, clock = now(), time.monotonic()
     outputs = command.run(job)
     job.facts["seconds"] = round(time.monotonic() - clock, 3)
-    materials += [source(name, path) for name, path in job.sources.items()]
-    write_record(options.record, description, materials, outputs, began, job.facts)
-    job.state.unlink(missing_ok=True)
-    log.info("done in %.1f s: %s", job.facts["seconds"], options.record)
+    sources = [source(name, path) for name, path in job.sources.items()]
+    write_record(job.record, job.description, materials + sources, outputs, began, job.facts)
+    log.info("done in %.1f s: %s", job.facts["seconds"], job.record)
+
+
+def _taken(folder: Path, job: Job, materials: list[Material]) -> bool:
+    """Whether somebody has left this very job's result, which is then copied and recorded here."""
+    record = share.find(folder, job.identity, job.description)
+    if record is None:
+        return False
+    began = now()
+    outputs = share.take(folder, job.identity, record, job.folder)
+    facts = share.facts_of(folder, job.identity, record)
+    write_record(job.record, job.description, materials, outputs, began, facts, record.versions)
+    log.info("taken from %s: %s", folder, job.record)
+    return True
 
 
 def _code_of_this_run(description: dict, folder: Path | None) -> dict:
@@ -102,37 +140,3 @@ def _code_of_this_run(description: dict, folder: Path | None) -> dict:
     if folder:
         keep(folder, planned["modules"])
     return {"sha256": actual, "as_planned": actual == planned["sha256"]}
-
-
-class _Throttle(logging.Filter):
-    """Let a progress line through only every so often; warnings always."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.last = time.monotonic()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno > logging.INFO:
-            return True
-        if time.monotonic() - self.last < LINES_EVERY_S:
-            return False
-        self.last = time.monotonic()
-        return True
-
-
-def _log_to(path: Path | None) -> None:
-    """Every line to the file; to the terminal too, thinned out, unless a bar is drawn there."""
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    log.handlers.clear()
-    console = logging.StreamHandler()
-    console.setFormatter(logging.Formatter("%(message)s"))
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(path, mode="a")
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(file)
-        console.addFilter(_Throttle())
-    if wants_bar():
-        console.setLevel(logging.WARNING)
-    log.addHandler(console)

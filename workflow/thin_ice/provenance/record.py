@@ -35,10 +35,18 @@ def write_record(
     outputs: Iterable[Path],
     began: str,
     facts: Mapping,
+    software: Mapping[str, str] | None = None,
 ) -> None:
     """Write the record of a finished job beside its outputs.
 
-    ``facts``: what else the job wants remembered (device, seconds per attack, warnings).
+    Args:
+        path: where it goes.
+        job: what was planned.
+        materials: what the job read.
+        outputs: what it wrote, in the record's folder.
+        began: UTC time, as `now` gives it.
+        facts: what else is to be remembered (device, seconds per attack, warnings).
+        software: versions of the packages that computed; those installed here if none are given.
     """
     statement = {
         "_type": TYPE,
@@ -52,7 +60,7 @@ def write_record(
                 "resolvedDependencies": [_dependency(one, path.parent) for one in materials],
             },
             "runDetails": {
-                "builder": {"id": BUILD_TYPE, "version": versions(LISTED)},
+                "builder": {"id": BUILD_TYPE, "version": software or versions(LISTED)},
                 "metadata": {
                     "invocationId": scheduler_job(),
                     "startedOn": began,
