@@ -3,7 +3,9 @@
 Part of the code of every stage that runs networks: an edit here reruns them.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,8 +14,23 @@ from thin_ice.errors import ThinIceError
 DRIVER = Path("/proc/driver/nvidia/version")
 
 
-def prepare(device: str, threads: int) -> tuple[str, dict]:
-    """Settle the device, threads and determinism; give the device and what a record says of it.
+@dataclass(frozen=True)
+class Device:
+    """Where a stage computes: torch's name for it, and what a record says of it."""
+
+    name: str
+    facts: dict[str, Any]
+
+    def peak_memory(self) -> dict[str, float]:
+        """For the record: the most that tensors held on a GPU so far; nothing for a CPU."""
+        if not self.name.startswith("cuda"):
+            return {}
+        most = torch.cuda.max_memory_allocated(self.name)
+        return {"peak_gpu_memory_mib": round(most / 2**20, 1)}
+
+
+def prepare(device: str, threads: int) -> Device:
+    """Settle the device, threads and determinism.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -30,14 +47,8 @@ def prepare(device: str, threads: int) -> tuple[str, dict]:
         raise ThinIceError(f"--device {device}: torch sees no GPU; allowed here: auto, cpu")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return device, {"device": device, "threads": threads, "determinism": _settings()} | _gpu(device)
-
-
-def peak_memory(device: str) -> dict:
-    """The most memory that tensors held on a GPU; nothing on a CPU."""
-    if not device.startswith("cuda"):
-        return {}
-    return {"peak_gpu_memory_mib": round(torch.cuda.max_memory_allocated(device) / 2**20, 1)}
+    facts = {"device": device, "threads": threads, "determinism": _settings()}
+    return Device(device, facts | _gpu(device))
 
 
 def _settings() -> dict:

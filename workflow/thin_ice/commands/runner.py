@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from thin_ice.commands.job import Job, parse_job
 from thin_ice.commands.terminal import log_to
@@ -19,6 +20,9 @@ from thin_ice.provenance.machine import git_state
 from thin_ice.provenance.materials import Material, identity, material, source
 from thin_ice.provenance.record import now, write_record
 from thin_ice.provenance.statement import read_record
+
+if TYPE_CHECKING:
+    from thin_ice.device import Device
 
 STAGES = (
     "study",
@@ -81,18 +85,17 @@ def _parser(stage: str, command: ModuleType) -> argparse.ArgumentParser:
 def _execute(command: ModuleType, description: dict, options: argparse.Namespace) -> None:
     """Run the stage and write its record last: an artifact without one is not finished."""
     inputs = _inputs(command, options)
-    device, settings = "none", {"device": "none"}
-    if command.PREPARE:
-        device, settings = command.PREPARE(options.device, options.threads)
+    device = command.PREPARE(options.device, options.threads) if command.PREPARE else None
     materials = [material(path) for paths in inputs.values() for path in paths]
     code = _code_of_this_run(description, options.code)
     name = identity(options.job, materials)
-    job = Job(options.job, inputs, options.record, name, device, {**settings, "code": code})
+    job = Job(options.job, inputs, options.record, name, device.name if device else "none")
+    job.facts.update(device.facts if device else {"device": "none"}, code=code)
     options.record.unlink(missing_ok=True)
     job.folder.mkdir(parents=True, exist_ok=True)
     may_share = options.share and description["stage"] in SHARED and code["as_planned"]
     if not (may_share and _taken(options.share, job, materials)):
-        _made(command, job, materials)
+        _made(command, job, materials, device)
         if may_share:
             outputs = read_record(job.record).subjects
             share.offer(options.share, name, [job.record, *(job.folder / o for o in outputs)])
@@ -107,12 +110,15 @@ def _inputs(command: ModuleType, options: argparse.Namespace) -> dict[str, list[
     return inputs
 
 
-def _made(command: ModuleType, job: Job, materials: list[Material]) -> None:
+def _made(
+    command: ModuleType, job: Job, materials: list[Material], device: "Device | None"
+) -> None:
     """Have the command do its work, and record it."""
     job.facts["git"] = git_state()
     began, clock = now(), time.monotonic()
     outputs = command.run(job)
     job.facts["seconds"] = round(time.monotonic() - clock, 3)
+    job.facts.update(device.peak_memory() if device else {})
     sources = [source(name, path) for name, path in job.sources.items()]
     write_record(job.record, job.description, materials + sources, outputs, began, job.facts)
     log.info("done in %.1f s: %s", job.facts["seconds"], job.record)

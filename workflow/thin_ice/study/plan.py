@@ -193,7 +193,8 @@ class Study:
 
     def _job(self, stage: str, parameters: Tree, entries: list[tuple[str, str]]) -> str:
         """Canonical JSON of a job: its stage, its parameters and the code it can reach for them,
-        and the versions of those packages that it can reach and whose upgrade is to rerun it."""
+        and the versions of those packages that it can reach and whose upgrade is to rerun it.
+        """
         reached = code(stage, tuple(entries))
         job = {"stage": stage, "parameters": parameters, "code": reached}
         watched = self.resolved["rerun_on_upgrade"]
