@@ -50,7 +50,7 @@ $(READY): envs/requirements.txt pyproject.toml
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet --upgrade -r envs/requirements.in
 	@echo "# The lock of envs/requirements.in, made by \`make lock\`; torch is pinned in the Makefile." > envs/requirements.txt
-	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch==' >> envs/requirements.txt
+	$(BIN)/python -m pip freeze --all --exclude-editable | grep -vE '^(torch|pip|wheel)==' >> envs/requirements.txt
 
 clean:
 	rm -rf $(VENV) .snakemake
