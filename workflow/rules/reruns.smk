@@ -37,7 +37,7 @@ def _again():
     jobs = planned_jobs(STUDY)
     found = outdated(Path(STUDY_FOLDER), jobs)
     if found:
-        logger.info(f"{summary(found, jobs)}; `python -m thin_ice explain` says why")
+        logger.info(f"{summary(found, jobs)} (python -m thin_ice explain says why)")
     again = with_followers(jobs, {*found, *_asked_for(jobs)})
     _force(f"{STUDY_FOLDER}/{folder}/provenance.json" for folder in again)
     return {

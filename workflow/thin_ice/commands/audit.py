@@ -10,6 +10,7 @@ from thin_ice.provenance import root as root_digest
 from thin_ice.provenance.audit import audit
 from thin_ice.provenance.evidence import Evidence, gather
 from thin_ice.provenance.finding import Status
+from thin_ice.provenance.machine import versions
 from thin_ice.provenance.signing import judge_signatures, read_public_keys
 from thin_ice.provenance.verdict import as_json, as_text
 from thin_ice.study.jobs import planned_jobs
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     found = audit(
         evidence, planned_jobs(study), judge_signatures(evidence, signers) if signers else None
     )
-    found.remarks.append(f"held against {file}")
+    found.remarks += [f"held against {file}", *_upgraded(evidence)]
     pinned = _root(evidence)
     found.remarks.append(f"root digest {pinned}")
     data = as_json(found) | {"root": pinned}
@@ -57,6 +58,20 @@ def run(options: argparse.Namespace) -> int:
         print(f"the root digest is not {options.root}")
         return 1
     return any(one.findings and one.status not in options.allow for one in found.artifacts)
+
+
+def _upgraded(evidence: Evidence) -> list[str]:
+    """Packages that are installed here in another version than the one that made the results."""
+    made: dict[str, set[str]] = {}
+    for record in evidence.records.values():
+        for name, version in record.software.items():
+            made.setdefault(name, set()).add(version)
+    here = versions(made)
+    return [
+        f"made with {name} {', '.join(sorted(made[name]))}; here is {version}"
+        for name, version in here.items()
+        if name in made and made[name] != {version}
+    ]
 
 
 def _root(evidence: Evidence) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from thin_ice.provenance import code_store
 from thin_ice.provenance.differences import ABSENT, Change, changed_lines
 from thin_ice.provenance.fingerprint import Sources, normalised, sources
-from thin_ice.provenance.outdated import Reason, Reasons
+from thin_ice.provenance.outdated import NOT_MADE, Reason, Reasons
 from thin_ice.provenance.planned import PlannedJob
 
 SHORT = 12  # letters of a digest that a person compares
@@ -62,8 +62,6 @@ def changed_code(old: Sources, new: Sources) -> list[Change]:
 
 def as_text(found: Mapping[str, Reasons], jobs: Sequence[PlannedJob]) -> str:
     """For people: artifacts that are out of date for the same reasons stand together."""
-    if not found:
-        return f"all {len(jobs)} jobs are up to date\n"
     stages = {job.folder: job.stage for job in jobs}
     groups: dict[tuple[str, ...], list[str]] = {}
     for folder, reasons in found.items():
@@ -76,10 +74,15 @@ def as_text(found: Mapping[str, Reasons], jobs: Sequence[PlannedJob]) -> str:
 
 
 def summary(found: Mapping[str, Reasons], jobs: Sequence[PlannedJob]) -> str:
-    """One line: how many jobs of which stage are out of date."""
-    stages = Counter(job.stage for job in jobs if job.folder in found)
-    listed = ", ".join(f"{stage} {count}" for stage, count in stages.items())
-    return f"{len(found)} of {len(jobs)} jobs are out of date: {listed}"
+    """One line: how many jobs of which stage are out of date, and how many not made yet."""
+    new = {folder for folder, reasons in found.items() if reasons[0].kind == NOT_MADE}
+    parts = []
+    for folders, are in ((found.keys() - new, "are out of date"), (new, "are not made yet")):
+        if folders:
+            stages = Counter(job.stage for job in jobs if job.folder in folders)
+            listed = ", ".join(f"{stage} {count}" for stage, count in stages.items())
+            parts.append(f"{len(folders)} of {len(jobs)} jobs {are}: {listed}")
+    return "; ".join(parts) or f"all {len(jobs)} jobs are up to date"
 
 
 def as_json(found: Mapping[str, Reasons]) -> dict:

@@ -18,6 +18,7 @@ from thin_ice.provenance.planned import PlannedJob
 from thin_ice.provenance.statement import DamagedRecord, Record, read_record
 
 Reasons = list["Reason"]
+NOT_MADE = "not made"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Reason:
     change: Change
 
     def __str__(self) -> str:
-        if self.kind in ("not made", "damaged", "gone", "upstream"):
+        if self.kind in (NOT_MADE, "damaged", "gone", "upstream"):
             return f"{self.kind}: {self.change.what}"
         return f"{self.kind} {self.change}"
 
@@ -49,7 +50,7 @@ def outdated(root: Path, jobs: Iterable[PlannedJob]) -> dict[str, Reasons]:
         try:
             record = read_record(root / job.record)
         except FileNotFoundError:
-            found[job.folder] = [Reason("not made", Change(job.folder, ABSENT, ABSENT))]
+            found[job.folder] = [Reason(NOT_MADE, Change(job.folder, ABSENT, ABSENT))]
             continue
         except DamagedRecord as error:
             found[job.folder] = [Reason("damaged", Change(str(error), ABSENT, ABSENT))]
@@ -81,7 +82,7 @@ def _of_files(
     gone = [name for name in record.subjects if not (root / job.folder / name).is_file()]
     reasons = [Reason("gone", Change(join(job.folder, name), ABSENT, ABSENT)) for name in gone]
     read = inputs_of(record, job.folder)
-    planned = {file: made.get(file) for file in job.files if dirname(file) not in found}
+    planned = {file: made.get(file, ABSENT) for file in job.files if dirname(file) not in found}
     upstream = dict.fromkeys(dirname(file) for file in job.files if dirname(file) in found)
     reasons += [Reason("upstream", Change(folder, ABSENT, ABSENT)) for folder in upstream]
     for file in sorted({*planned, *read} - {f for f in read if dirname(f) in found}):
