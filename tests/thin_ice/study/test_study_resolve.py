@@ -22,6 +22,14 @@ def test_every_published_study_is_sound(path, monkeypatch):
     assert len(study.networks()) > len(study.dense_networks()) > 0
 
 
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_resolved_study_is_a_study_and_resolves_to_itself(path):
+    """The copy saved with the results can be run, and audited against, wherever they go."""
+    resolved = study_from_file(path, with_data=False).resolved
+    saved = yaml.safe_load(yaml.safe_dump(resolved))
+    assert study_from(saved, with_data=False).resolved == resolved
+
+
 def test_the_schema_describes_every_field_of_a_plan_with_its_choices():
     described = schema()["$defs"]["plan"]["properties"]
     assert set(described) == {field.name for field in fields(Plan)}

@@ -77,11 +77,15 @@ def _entries(raw: Mapping, section: str, table: str, own_keys: Tree) -> Tree:
 
 
 def _entry(key: str, table: str, label: str, given: Mapping, own_keys: Tree) -> Tree:
-    """One labelled entry: its kind, the keys the study itself knows, and the kind's options."""
+    """One labelled entry: its kind, the keys the study itself knows, and the kind's options.
+
+    Options stand beside the other keys, or under ``options`` as in a resolved study.
+    """
     kind = given.get("kind", label)
     source = _source(key, table, kind)
     own = {name: given.get(name, default) for name, default in own_keys.items()}
-    rest = {k: v for k, v in given.items() if k not in own_keys and k != "kind"}
+    rest = {k: v for k, v in given.items() if k not in {*own_keys, "kind", "options"}}
+    rest |= given.get("options") or {}
     return {"kind": kind, **own, "options": _options(key, source, rest, own_keys)}
 
 
