@@ -8,14 +8,13 @@ import argparse
 from pathlib import Path
 
 from thin_ice.commands import present
-from thin_ice.errors import ThinIceError
-from thin_ice.provenance.audit import audit
+from thin_ice.provenance.audit import audit, require_sound
 from thin_ice.provenance.evidence import gather
 from thin_ice.provenance.finding import Status
 from thin_ice.provenance.signing import new_key, read_private_key, sign_all
 from thin_ice.study.jobs import planned_jobs
 
-SIGNED_ALL_THE_SAME = (Status.INTACT, Status.STALE, Status.OTHER_CODE, Status.MIXED_SOFTWARE)
+TOLERATED = (Status.STALE, Status.OTHER_CODE, Status.MIXED_SOFTWARE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +32,6 @@ def run(options: argparse.Namespace) -> int:
     folder, study, _ = present.results_and_study(options)
     evidence = gather(folder)
     found = audit(evidence, planned_jobs(study))
-    wrong = [one for one in found.artifacts if one.status not in SIGNED_ALL_THE_SAME]
-    if wrong:
-        raise ThinIceError(
-            f"{folder} is not signed: {wrong[0].path} is {wrong[0].status} "
-            f"({len(wrong)} such findings; python -m thin_ice audit lists them)"
-        )
+    require_sound(found, folder, TOLERATED)
     print(f"signed {sign_all(evidence, signer)} records in {folder}")
     return 0

@@ -10,11 +10,13 @@ They are told from forgeries by time: the record of an input that was made again
 job that read the earlier one had ended.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from posixpath import basename, dirname, join
+from textwrap import shorten
 
+from thin_ice.errors import ThinIceError
 from thin_ice.provenance import code_store, root
 from thin_ice.provenance.evidence import ENVELOPE, Evidence
 from thin_ice.provenance.finding import Artifact, Finding, Status
@@ -59,9 +61,8 @@ def audit(
             are asked for where this is None.
     """
     of_files: Findings = {}
-    of_jobs: Findings = {folder: [] for folder in evidence.records}
+    of_jobs = {folder: _record(evidence, folder, signers) for folder in evidence.records}
     for folder in evidence.records:
-        of_jobs[folder] += _record(evidence, folder, signers)
         _outputs(evidence, folder, of_files)
         _chain(evidence, folder, of_jobs)
     _present(evidence, jobs, of_jobs)
@@ -71,6 +72,22 @@ def audit(
     artifacts += _unaccounted(evidence, jobs, artifacts)
     remarks = [f"{folder}: a job has not finished here" for folder in evidence.unfinished]
     return Audit(sorted(artifacts, key=lambda artifact: artifact.path), remarks)
+
+
+class Unsound(ThinIceError):
+    """A study is not what its records say, and so not fit for use."""
+
+
+def require_sound(found: Audit, root: Path, tolerated: Collection[Status]) -> None:
+    """Raise `Unsound`, which names the gravest, if anything but these was found."""
+    wrong = [one for one in found.artifacts if one.findings and one.status not in tolerated]
+    if wrong:
+        worst = min(wrong, key=lambda one: list(Status).index(one.status))
+        why = next(finding.why for finding in worst.findings if finding.status is worst.status)
+        raise Unsound(
+            f"{root} is not sound: {worst.path} is {worst.status}: {shorten(why, 200)} "
+            f"({len(wrong)} artifacts; python -m thin_ice audit lists them)"
+        )
 
 
 def _record(evidence: Evidence, folder: str, signers: Mapping | None) -> list[Finding]:
@@ -155,6 +172,9 @@ def _pinned(evidence: Evidence, of_files: Findings) -> None:
         return
     report = evidence.records[dirname(root.REPORT)]
     beneath = evidence.ancestors(dirname(root.REPORT))
+    needed = set().union(*(evidence.parents(folder) for folder in beneath))
+    if not needed <= set(evidence.records):
+        return  # a missing link is a finding of its own
     found = root.digest(evidence.records, beneath)
     if found == printed:
         return

@@ -34,8 +34,16 @@ def changed_keys(old: Any, new: Any, key: str = "") -> list[Change]:
         return _below(((n, old.get(n, ABSENT), new.get(n, ABSENT)) for n in names), key)
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         return _below(((str(i), a, b) for i, (a, b) in enumerate(zip(old, new, strict=True))), key)
+    if isinstance(old, list) and isinstance(new, list) and (changes := _items(old, new, key)):
+        return changes
     same = old == new and type(old) is type(new)
     return [] if same else [Change(key, old, new)]
+
+
+def _items(old: list, new: list, key: str) -> list[Change]:
+    """Lists of different lengths differ by the items that one has and the other has not."""
+    removed = [Change(key, item, ABSENT) for item in old if item not in new]
+    return removed + [Change(key, ABSENT, item) for item in new if item not in old]
 
 
 def _below(children: Iterator[tuple[str, Any, Any]], key: str) -> list[Change]:

@@ -7,12 +7,11 @@ what is taken is checked against its record, and a damaged entry is passed over.
 """
 
 import logging
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from thin_ice.files import atomic_path
+from thin_ice.files import atomic_folder, atomic_path
 from thin_ice.provenance.hashing import sha256
 from thin_ice.provenance.planned import RECORD
 from thin_ice.provenance.statement import DamagedRecord, Record, read_record
@@ -70,18 +69,14 @@ def offer(folder: Path, identity: str, files: Iterable[Path]) -> None:
     A share that cannot be written to is no reason to fail.
     """
     entry = _entry(folder, identity)
-    temporary = entry.with_name(f".{entry.name}.{os.getpid()}.tmp")
+    if (entry / RECORD).exists():
+        return
     try:
-        temporary.mkdir(parents=True)
-        for file in files:
-            shutil.copyfile(file, temporary / file.name)
-        if not (entry / RECORD).exists():
-            shutil.rmtree(entry, ignore_errors=True)
-            temporary.rename(entry)
+        with atomic_folder(entry) as temporary:
+            for file in files:
+                shutil.copyfile(file, temporary / file.name)
     except OSError as error:
         log.warning("not shared in %s: %s", folder, error)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _entry(folder: Path, identity: str) -> Path:

@@ -1,0 +1,1 @@
+"""A finished study as a Workflow Run RO-Crate, for people and machines elsewhere."""
