@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thin_ice import tables
+from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from
 
 RUN = "digits-digits_cnn-pgd_at"
@@ -62,70 +63,32 @@ class Step:
 
 DATASET = "data/digits/dataset.safetensors"
 MODEL = ("model.safetensors", "history.csv")
+FILES = {  # what each stage writes beside its record
+    "study": ("study.yaml",),
+    "dataset": ("dataset.safetensors",),
+    "dense": MODEL,
+    "prune": MODEL,
+    "finetune": MODEL,
+    "autoattack": ("outcomes.parquet",),
+    "evaluate": ("samples.parquet", "metrics.json"),
+    "distances": ("distances.parquet",),
+    "analyse": ("accuracy.csv", "thin_ice.csv", "samples.parquet"),
+}
 
 
 def steps() -> list[Step]:
     """Every job up to the analysis, in an order that serves each one's inputs."""
-    chain = [
-        Step("study", STUDY.study_job(), "study", ("study.yaml",)),
-        Step("dataset", STUDY.dataset_job("digits"), "data/digits", ("dataset.safetensors",)),
-    ]
-    for network in STUDY.networks():
-        chain += training(network) + evaluation(network)
-    networks = [network.folder for network in STUDY.networks()]
-    inputs = {
-        "samples": [f"{folder}/evaluation/samples.parquet" for folder in networks],
-        "metrics": [f"{folder}/evaluation/metrics.json" for folder in networks],
-        "distances": [f"{networks[0]}/distances/distances.parquet"],
-    }
-    files = ("accuracy.csv", "thin_ice.csv", "samples.parquet")
-    return [*chain, Step("analyse", STUDY.analyse_job(RUN), f"{RUN}/analysis", files, inputs)]
-
-
-def training(network) -> list[Step]:
-    folder, data = network.folder, {"dataset": [DATASET]}
-    if network.variant == "dense":
-        distances = data | {"model": [f"{folder}/model.safetensors"]}
-        return [
-            Step("dense", STUDY.dense_job(network), folder, MODEL, data),
-            Step(
-                "distances",
-                STUDY.distances_job(network),
-                f"{folder}/distances",
-                ("distances.parquet",),
-                distances,
-            ),
-        ]
-    dense = data | {"model": [f"{network.run}/seed0/dense/model.safetensors"]}
-    pruned = data | {"model": [f"{folder}/pruned/model.safetensors"]}
     return [
-        Step("prune", STUDY.prune_job(network), f"{folder}/pruned", MODEL, dense),
-        Step("finetune", STUDY.finetune_job(network), folder, MODEL, pruned),
-    ]
-
-
-def evaluation(network) -> list[Step]:
-    folder = network.folder
-    inputs = {"dataset": [DATASET], "model": [f"{folder}/model.safetensors"]}
-    shards = [
         Step(
-            "autoattack",
-            STUDY.autoattack_job(network, shard),
-            f"{folder}/autoattack/shard{shard}",
-            ("outcomes.parquet",),
-            inputs,
+            job.stage,
+            job.text,
+            job.folder,
+            FILES[job.stage],
+            {name: list(files) for name, files in job.inputs.items()},
         )
-        for shard in STUDY.shards("digits")
+        for job in planned_jobs(STUDY)
+        if job.stage in FILES
     ]
-    outcomes = {"shards": [f"{step.folder}/outcomes.parquet" for step in shards]}
-    evaluate = Step(
-        "evaluate",
-        STUDY.evaluate_job(network),
-        f"{folder}/evaluation",
-        ("samples.parquet", "metrics.json"),
-        inputs | outcomes,
-    )
-    return [*shards, evaluate]
 
 
 def call(arguments: list[str]) -> tuple[int, str]:
