@@ -11,6 +11,8 @@ import pandas as pd
 import yaml
 from miniature import MINIATURE, REPOSITORY
 
+from thin_ice.commands.cli import TOOLS
+from thin_ice.provenance.finding import Status
 from thin_ice.provenance.hashing import sha256
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -97,6 +99,19 @@ def test_the_reference_outputs_are_what_their_records_say():
         assert kept, record
         for subject in kept:
             assert sha256(record.parent / subject["name"]) == subject["digest"]["sha256"], subject
+
+
+def test_every_finding_of_an_audit_is_in_the_readme_as_the_audit_words_it():
+    for status in Status:
+        assert f"| {status} | {status.means} |" in README
+
+
+def test_every_tool_and_make_target_that_the_readme_names_exists():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in set(re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    tools = set(re.findall(r"python -m thin_ice (\w+)", README))
+    assert tools == set(TOOLS)
 
 
 def test_every_direct_dependency_has_its_line_in_the_readme():
