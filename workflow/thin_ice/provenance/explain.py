@@ -7,7 +7,7 @@ from pathlib import Path
 from thin_ice.provenance import code_store
 from thin_ice.provenance.differences import ABSENT, Change, changed_lines
 from thin_ice.provenance.fingerprint import Sources, normalised, sources
-from thin_ice.provenance.outdated import NOT_MADE, Reason, Reasons
+from thin_ice.provenance.outdated import FINGERPRINT, NOT_MADE, Reason, Reasons
 from thin_ice.provenance.planned import PlannedJob
 
 SHORT = 12  # letters of a digest that a person compares
@@ -30,10 +30,14 @@ def explained(
         folder: [
             one
             for reason in reasons
-            for one in (lines(folder, reason) if reason.kind == "code" else [reason])
+            for one in (lines(folder, reason) if _is_print(reason) else [reason])
         ]
         for folder, reasons in found.items()
     }
+
+
+def _is_print(reason: Reason) -> bool:
+    return reason.kind == "code" and reason.change.what == FINGERPRINT
 
 
 def _lines(root: Path, reason: Reason, modules: Sequence[str]) -> Reasons:

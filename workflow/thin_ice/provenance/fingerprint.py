@@ -53,15 +53,30 @@ def sources(modules: Iterable[str]) -> Sources:
 
 
 def closure(modules: Iterable[str]) -> set[str]:
-    """The given modules and every module of the package that they import, at any depth."""
+    """The given modules and every module of the package that they import, at any depth.
+
+    A class of a module, ``module:Class``, stands for its module.
+    """
     reached: set[str] = set()
-    waiting = list(modules)
+    waiting = [module.partition(":")[0] for module in modules]
     while waiting:
         module = waiting.pop()
         if module not in reached:
             reached.add(module)
             waiting += imported(module)
+            waiting += [name for name in _packages(module) if _holds_code(name)]
     return reached
+
+
+def _packages(module: str) -> list[str]:
+    """The packages that ``module`` lies in; importing it runs them."""
+    parts = module.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts))]
+
+
+@cache
+def _holds_code(package: str) -> bool:
+    return normalised(_file(package).read_text(encoding="utf-8")) != normalised("")
 
 
 @cache
@@ -133,7 +148,11 @@ def module_tree(module: str) -> ast.Module:
 def _files_of(module: str) -> Sources:
     """A module's own file and the files beside it that bear its name."""
     path = _file(module)
-    beside = [p for p in path.parent.glob(f"{path.stem}.*") if p.suffix not in (".py", ".pyc")]
+    beside = [
+        p
+        for p in path.parent.glob(f"{path.stem}.*")
+        if not p.name.startswith(path.name) and p.suffix != ".pyc"  # lwm.py~, lwm.py.orig
+    ]
     return {
         f"{PACKAGE}/{file.relative_to(ROOT).as_posix()}": file.read_text(encoding="utf-8")
         for file in (path, *beside)

@@ -19,6 +19,7 @@ from thin_ice.provenance.statement import DamagedRecord, Record, read_record
 
 Reasons = list["Reason"]
 NOT_MADE = "not made"
+FINGERPRINT = "fingerprint"  # what changed of code, where no line can be named
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,12 @@ def _of_job(job: PlannedJob, record: Record) -> Reasons:
         for key, kind in (("parameters", "parameter"), ("software", "software"))
         for change in changed_keys(record.job.get(key, {}), job.job.get(key, {}))
     ]
+    entered = changed_keys(list(record.modules), job.job["code"]["modules"], "entry points")
+    reasons += [Reason("code", change) for change in entered]
     planned = job.job["code"]["sha256"]
     if {record.code, record.job["code"]["sha256"]} != {planned}:
         old = record.code if record.code != planned else record.job["code"]["sha256"]
-        reasons.append(Reason("code", Change("fingerprint", old, planned)))
+        reasons.append(Reason("code", Change(FINGERPRINT, old, planned)))
     return reasons
 
 
@@ -89,6 +92,9 @@ def _of_files(
         old, new = read.get(file, ABSENT), planned.get(file, ABSENT)
         if old != new:
             reasons.append(Reason("input", Change(file, old, new)))
+    before, after = [f for f in read if f in planned], [f for f in planned if f in read]
+    if before != after:
+        reasons.append(Reason("input", Change("order", " ".join(before), " ".join(after))))
     return reasons + _of_sources(job, record)
 
 

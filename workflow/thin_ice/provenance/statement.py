@@ -116,6 +116,7 @@ def parse_record(statement: dict[str, Any]) -> Record:
         next(b["annotations"] for b in details["byproducts"] if b["name"] == RUN),
     )
     _ = record.code, record.modules, record.software, record.job["stage"], record.job["parameters"]
+    _ = record.job["code"]["sha256"]
     return record
 
 

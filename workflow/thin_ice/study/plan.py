@@ -205,8 +205,10 @@ class Study:
 
 @cache
 def code(stage: str, entries: tuple[tuple[str, str], ...]) -> Tree:
-    """The modules a job enters by, its command and its table entries, and their fingerprint."""
-    chosen = [tables.TABLES[table][kind].partition(":")[0] for table, kind in entries]
+    """What a job enters by, its command and the classes of its table entries, and the fingerprint
+    of all that they reach.
+    """
+    chosen = [tables.TABLES[table][kind] for table, kind in entries]
     modules = sorted({f"thin_ice.commands.{stage}", *chosen})
     return {"modules": modules, "sha256": fingerprint(modules)}
 

@@ -10,6 +10,11 @@ import yaml
 from thin_ice.errors import ThinIceError
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "study.schema.yaml"
+# JSON counts 5.0 as an integer; in the name of a folder and as a count it is none.
+WHOLE = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+    "integer", lambda _, value: type(value) is int
+)
+VALIDATOR = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=WHOLE)
 
 
 class BadStudy(ThinIceError):
@@ -27,8 +32,7 @@ def schema() -> dict:
 
 def check_schema(raw: Any) -> None:
     """Raise `BadStudy` for the most telling violation of the schema."""
-    validator = jsonschema.Draft202012Validator(schema())
-    if errors := list(validator.iter_errors(raw)):
+    if errors := list(VALIDATOR(schema()).iter_errors(raw)):
         error = max(errors, key=_relevance)
         key = ".".join(str(part) for part in error.absolute_path)
         raise BadStudy(key, _sentence(error))
