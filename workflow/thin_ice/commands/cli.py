@@ -34,6 +34,6 @@ def _run_tool(name: str, words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     try:
         return tool.run(options)
-    except ThinIceError as error:
+    except (ThinIceError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -61,6 +61,6 @@ def _here(name: str) -> Path:
 def _name_in(path: Path) -> str | None:
     try:
         study = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None
     return study.get("name") if isinstance(study, dict) else None

@@ -14,6 +14,8 @@ from thin_ice.files import write_json
 from thin_ice.provenance.fingerprint import Sources, fingerprint_of, sources
 
 FOLDER = "code"  # below the study's folder
+UNREADABLE = (OSError, ValueError, SyntaxError, AttributeError, TypeError, RecursionError)
+UNREADABLE += (MemoryError,)  # what Python's parser calls too deep
 
 
 class DamagedCode(ThinIceError):
@@ -36,12 +38,12 @@ def kept(folder: Path, fingerprint: str) -> Sources | None:
         DamagedCode: see there.
     """
     path = folder / f"{fingerprint}.json"
-    if not path.exists():
-        return None
     try:
+        if not path.is_file():
+            return None
         files = json.loads(path.read_text(encoding="utf-8"))
         found = fingerprint_of(files)
-    except (OSError, ValueError, SyntaxError, AttributeError, TypeError) as error:
+    except UNREADABLE as error:
         raise DamagedCode(f"{path} holds no readable sources: {error}") from None
     if found != fingerprint:
         raise DamagedCode(f"{path} holds other sources than its name says: {found}")

@@ -34,6 +34,7 @@ class Evidence:
         links: by the same folders, what each job read of the study.
         damaged: folders whose record cannot be read, and why.
         unfinished: folders in which a job has left its state.
+        strays: links that lead to no file, and whatever is neither file nor folder.
     """
 
     root: Path
@@ -42,6 +43,7 @@ class Evidence:
     links: dict[str, dict[str, Link]]
     damaged: dict[str, str]
     unfinished: list[str] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
 
     def parents(self, folder: str) -> set[str]:
         """Folders of the jobs that this one read from."""
@@ -86,10 +88,11 @@ def gather(root: Path, memory: Path | None = None) -> Evidence:
     Raises:
         ThinIceError: the folder is not there or holds no record.
     """
-    files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else []
+    every = sorted(root.rglob("*")) if root.is_dir() else []
+    files = [path for path in every if path.is_file()]
     if not any(path.name == RECORD for path in files):
         raise ThinIceError(f"{root} holds no study: there is no {RECORD} in it")
-    below = {path: path.relative_to(root).as_posix() for path in files}
+    below = {path: path.relative_to(root).as_posix() for path in every}
     artifacts = [path for path in files if _is_artifact(below[path])]
     digests = sha256_of_all(artifacts, memory)
     records: dict[str, Record] = {}
@@ -102,7 +105,9 @@ def gather(root: Path, memory: Path | None = None) -> Evidence:
             damaged[folder] = str(error)
     state = sorted({dirname(below[p]) for p in files if p.name == ".checkpoint.safetensors"})
     links = {folder: _links(folder, record) for folder, record in records.items()}
-    return Evidence(root, {below[p]: digests[p] for p in artifacts}, records, links, damaged, state)
+    found = {below[path]: digests[path] for path in artifacts}
+    strays = [below[path] for path in every if _is_stray(path) and _is_artifact(below[path])]
+    return Evidence(root, found, records, links, damaged, state, strays)
 
 
 def _links(folder: str, record: Record) -> dict[str, Link]:
@@ -111,6 +116,10 @@ def _links(folder: str, record: Record) -> dict[str, Link]:
         for one in record.dependencies
         if not one.source
     }
+
+
+def _is_stray(path: Path) -> bool:
+    return not path.is_file() and (path.is_symlink() or not path.is_dir())
 
 
 def _is_artifact(path: str) -> bool:

@@ -64,3 +64,6 @@ class Artifact:
     def sound(self) -> bool:
         """Intact, and so is all that it rests on."""
         return self.status is Status.INTACT and not self.rests_on
+
+
+Findings = dict[str, list[Finding]]  # by folder of a job, or by file

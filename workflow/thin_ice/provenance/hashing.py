@@ -54,4 +54,6 @@ def _remembered(memory: Path | None) -> dict[str, dict]:
         known = json.loads(memory.read_text(encoding="utf-8")) if memory else {}
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    if not isinstance(known, dict):
+        return {}
+    return {path: one for path, one in known.items() if isinstance(one, dict) and "sha256" in one}

@@ -35,7 +35,7 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
     for name in sorted(packages):
         try:
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+        except (importlib.metadata.PackageNotFoundError, ValueError):  # an empty name
             continue
     return found
 

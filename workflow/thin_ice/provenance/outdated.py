@@ -82,7 +82,7 @@ def _of_files(
     root: Path, job: PlannedJob, record: Record, made: Mapping[str, str], found: Mapping
 ) -> Reasons:
     """What became of the files that the job wrote and read."""
-    gone = [name for name in record.subjects if not (root / job.folder / name).is_file()]
+    gone = [name for name in record.subjects if not _is_file(root / job.folder / name)]
     reasons = [Reason("gone", Change(join(job.folder, name), ABSENT, ABSENT)) for name in gone]
     read = inputs_of(record, job.folder)
     planned = {file: made.get(file, ABSENT) for file in job.files if dirname(file) not in found}
@@ -96,6 +96,13 @@ def _of_files(
     if before != after:
         reasons.append(Reason("input", Change("order", " ".join(before), " ".join(after))))
     return reasons + _of_sources(job, record)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _of_sources(job: PlannedJob, record: Record) -> Reasons:

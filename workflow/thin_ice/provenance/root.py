@@ -49,6 +49,8 @@ def beneath(study: Path, files: Iterable[Path]) -> str:
 
 def printed(report: Path) -> str | None:
     """The root that a report prints; None where there is no report or none in it."""
+    if not report.is_file():
+        return None
     try:
         found = PRINTED.search(report.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):

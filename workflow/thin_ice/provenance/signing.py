@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from posixpath import join
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -38,12 +39,13 @@ def new_key(private: Path) -> Path:
     """Make a key pair: ``private``, readable by its owner alone, and the returned public file.
 
     Raises:
-        BadKey: ``private`` is there already; a key that signed something is not overwritten.
+        BadKey: one of them is there already; a key that signed something is not overwritten.
     """
-    if private.exists():
-        raise BadKey(f"{private} is there already")
-    key = Ed25519PrivateKey.generate()
     public = private.with_name(f"{private.name}.pub")
+    for path in (private, public):
+        if path.exists():
+            raise BadKey(f"{path} is there already")
+    key = Ed25519PrivateKey.generate()
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     open_part = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     with atomic_path(private) as path:
@@ -58,7 +60,7 @@ def read_private_key(path: Path) -> CryptoSigner:
     """Raises `BadKey` where the file is no private ed25519 key without a passphrase."""
     try:
         key = load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadKey(f"{path} is no private key: {error}") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise BadKey(f"{path} is a key of another kind; allowed: ed25519")
@@ -73,7 +75,7 @@ def read_public_keys(paths: list[Path]) -> list[Key]:
 def _public_key(path: Path) -> Key:
     try:
         key = SSlibKey.from_crypto(load_pem_public_key(path.read_bytes()))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise BadKey(f"{path} is no public key: {error}") from None
     if key.keytype != "ed25519":
         raise BadKey(f"{path} is a key of another kind, {key.keytype}; allowed: ed25519")
@@ -113,9 +115,10 @@ def _judge(folder: Path, keys: list[Key]) -> str | None:
 
 def _read(path: Path) -> Envelope | None:
     try:
-        return Envelope.from_dict(json.loads(path.read_bytes()))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        envelope = Envelope.from_dict(json.loads(path.read_bytes()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    return envelope if envelope.payload_type == PAYLOAD else None
 
 
 def sign_all(evidence: Evidence, signer: CryptoSigner) -> int:

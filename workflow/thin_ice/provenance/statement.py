@@ -11,11 +11,13 @@ import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from typing import Any
 
 from thin_ice.errors import ThinIceError
 from thin_ice.files import canonical_json
+from thin_ice.provenance.planned import RECORD
 
 TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -71,17 +73,38 @@ class Record:
     @cached_property
     def sealed(self) -> bool:
         """Whether the record is as it was written."""
-        return seal_of(self.statement) == _seal(self.statement)
+        byproducts = self.statement["predicate"]["runDetails"]["byproducts"]
+        seals = [entry for entry in byproducts if entry.get("name") == SEAL]
+        return seals == [_seal(self.statement)]
 
     @cached_property
+    def words(self) -> list[str]:
+        """Of the command line; none where it cannot be one."""
+        try:
+            return shlex.split(self.command)
+        except ValueError:
+            return []
+
+    @property
     def command_fits(self) -> bool:
         """Whether the command line is one that runs this job."""
         try:
-            words = shlex.split(self.command)
-            job = json.loads(words[words.index("--job") + 1])
-        except (ValueError, IndexError):
+            job = json.loads(self.words[self.words.index("--job") + 1])
+            return job == self.job and self.job["stage"] in self.words
+        except (ValueError, IndexError, RecursionError):
             return False
-        return job == self.job and self.job["stage"] in words
+
+    def made_in(self, folder: str) -> bool:
+        """Whether the command line wrote the record into this folder of a study, as far as it
+        says: a relative path may begin anywhere.
+        """
+        try:
+            path = PurePosixPath(normpath(self.words[self.words.index("--record") + 1]))
+        except (ValueError, IndexError):
+            return True
+        written = [part for part in path.parts if part != ".."]
+        here = PurePosixPath(folder, RECORD).parts
+        return all(a == b for a, b in zip(reversed(written), reversed(here), strict=False))
 
 
 def read_record(path: Path) -> Record:
@@ -91,10 +114,12 @@ def read_record(path: Path) -> Record:
         DamagedRecord: see there.
         FileNotFoundError: there is none.
     """
+    if not path.is_file():  # a folder, a pipe, a link to nothing
+        raise FileNotFoundError(path)
     text = path.read_bytes()
     try:
         return parse_record(json.loads(text))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedRecord(f"{path} is no record of a job: {error!r}") from None
 
 
@@ -106,28 +131,43 @@ def parse_record(statement: dict[str, Any]) -> Record:
     details = statement["predicate"]["runDetails"]
     record = Record(
         statement,
-        {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]},
+        {_text(one["name"]): _text(one["digest"]["sha256"]) for one in statement["subject"]},
         tuple(_dependency(entry) for entry in definition["resolvedDependencies"]),
         definition["externalParameters"],
-        definition["internalParameters"]["command"],
-        dict(details["builder"]["version"]),
-        datetime.fromisoformat(details["metadata"]["startedOn"]),
-        datetime.fromisoformat(details["metadata"]["finishedOn"]),
-        next(b["annotations"] for b in details["byproducts"] if b["name"] == RUN),
+        _text(definition["internalParameters"]["command"]),
+        {_text(name): _text(one) for name, one in details["builder"]["version"].items()},
+        _time(details["metadata"]["startedOn"]),
+        _time(details["metadata"]["finishedOn"]),
+        {one["name"]: one.get("annotations") for one in details["byproducts"]}[RUN],
     )
-    _ = record.code, record.modules, record.software, record.job["stage"], record.job["parameters"]
-    _ = record.job["code"]["sha256"]
+    job = record.job
+    for said in (record.code, *record.modules, job["stage"], job["code"]["sha256"]):
+        _text(said)
+    _ = record.software, job["parameters"], record.sealed
     return record
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.60} is no text")
+    return value
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text} is a time of no zone")
+    return time
 
 
 def _dependency(entry: dict[str, Any]) -> Dependency:
     notes = entry.get("annotations", {})
     made = notes.get("record")
     return Dependency(
-        entry["name"],
-        entry["digest"]["sha256"],
+        _text(entry["name"]),
+        _text(entry["digest"]["sha256"]),
         bool(notes.get("source")),
-        made and (made["name"], made["digest"]["sha256"]),
+        (_text(made["name"]), _text(made["digest"]["sha256"])) if made else None,
     )
 
 
@@ -141,15 +181,11 @@ def seal_of(statement: dict[str, Any]) -> str:
 
 def sealed(statement: dict[str, Any]) -> dict[str, Any]:
     """The statement with its seal added."""
-    seal = {"name": SEAL, "digest": {"sha256": seal_of(statement)}}
     details = statement["predicate"]["runDetails"]
-    byproducts = [*details["byproducts"], seal]
+    byproducts = [*details["byproducts"], _seal(statement)]
     predicate = statement["predicate"] | {"runDetails": details | {"byproducts": byproducts}}
     return statement | {"predicate": predicate}
 
 
-def _seal(statement: dict[str, Any]) -> str | None:
-    for entry in statement["predicate"]["runDetails"]["byproducts"]:
-        if entry.get("name") == SEAL:
-            return entry["digest"]["sha256"]
-    return None
+def _seal(statement: dict[str, Any]) -> dict[str, Any]:
+    return {"name": SEAL, "digest": {"sha256": seal_of(statement)}}

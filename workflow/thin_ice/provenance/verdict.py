@@ -19,7 +19,12 @@ def as_text(found: Audit) -> str:
         lines += ["", "Intact in themselves, but made from what is not:"]
         lines += [f"{'':<16}{one.path} <- {_listed(one.rests_on)}" for one in shaken]
     lines += ["", *(f"remark: {remark}" for remark in found.remarks), *_table(found.artifacts)]
-    return "\n".join(lines).lstrip("\n") + "\n"
+    return "\n".join(_printable(line) for line in lines).lstrip("\n") + "\n"
+
+
+def _printable(line: str) -> str:
+    """A name may hold what a terminal obeys, or a line that looks like one of the audit's own."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _table(artifacts: list[Artifact]) -> list[str]:

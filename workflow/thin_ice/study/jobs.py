@@ -5,7 +5,6 @@ whoever cannot ask Snakemake: the audit, the explanation of what is out of date,
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from thin_ice import tables
 from thin_ice.provenance.planned import PlannedJob
@@ -28,7 +27,7 @@ def planned_jobs(study: Study) -> list[PlannedJob]:
 def _dataset(study: Study, label: str) -> PlannedJob:
     entry = study.resolved["datasets"][label]
     reader = tables.load("datasets", entry["kind"])(**entry["options"])
-    sources = {name: Path(path) for name, path in reader.sources().items()}
+    sources = {name: path for name, path in reader.sources().items() if path.is_file()}
     return PlannedJob("dataset", f"data/{label}", study.dataset_job(label), sources=sources)
 
 
