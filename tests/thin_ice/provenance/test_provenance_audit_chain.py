@@ -284,10 +284,12 @@ def test_a_job_made_again_otherwise_is_no_forgery_and_what_followed_is_stale(cop
     assert copy.found(jobs) == {}
 
 
-def test_a_job_made_again_alike_changes_nothing(copy):
+def test_a_job_made_again_alike_is_remarked_on_and_changes_nothing(copy):
     for folder in (PRUNED, SHARD, ANALYSIS):
         run_job(with_job(folder, planned()), copy.root)
     assert copy.found() == {}
+    again = f"{PRUNED}/model.safetensors was made again after {TUNED}, with the same result"
+    assert again in copy.audit().remarks
 
 
 def test_an_interrupted_study_lacks_what_is_planned_and_no_more(copy):
