@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from miniature import MINIATURE
+from miniature import MINIATURE, set_key
 
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
@@ -74,14 +74,7 @@ def altered(miniature: dict) -> Callable[[str, object], dict]:
     """The miniature study with one value set (or removed, by ...), e.g. ``threat.eps``."""
 
     def alter(key: str, value: object) -> dict:
-        *parents, last = key.split(".")
-        node = miniature
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        if value is ...:
-            del node[last]
-        else:
-            node[last] = value
+        set_key(miniature, key, value)
         return miniature
 
     return alter

@@ -31,3 +31,14 @@ MINIATURE = {
     ],
     "analysis": {"bootstrap": 50},
 }
+
+
+def set_key(study: dict, key: str, value: object) -> None:
+    """Set a key of a study by its dotted name, ``threat.eps``; ``...`` removes it."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        study = study.setdefault(parent, {})
+    if value is ...:
+        del study[last]
+    else:
+        study[last] = value

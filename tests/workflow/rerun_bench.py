@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 from dry_runs import in_a_fork
-from miniature import REPOSITORY
+from miniature import REPOSITORY, set_key
 
 from thin_ice.provenance.statement import SEAL, sealed
 
@@ -92,14 +92,7 @@ class Checkout:
         """Set keys of the study, ``{"threat.eps": 0.2}``; ``...`` removes one."""
         study = json.loads(json.dumps(STUDY))
         for key, value in changes.items():
-            *parents, last = key.split(".")
-            node = study
-            for parent in parents:
-                node = node.setdefault(parent, {})
-            if value is ...:
-                del node[last]
-            else:
-                node[last] = value
+            set_key(study, key, value)
         self.write_study(study)
 
     def append(self, file: str, text: str = "\nADDED = 1\n") -> None:

@@ -2,16 +2,16 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from thin_ice.commands import present
 from thin_ice.files import write_json
 from thin_ice.provenance import root as root_digest
-from thin_ice.provenance.audit import audit
+from thin_ice.provenance.audit import Audit, audit
 from thin_ice.provenance.evidence import Evidence, gather
 from thin_ice.provenance.finding import Status
 from thin_ice.provenance.machine import versions
-from thin_ice.provenance.signing import judge_signatures, read_public_keys
 from thin_ice.provenance.verdict import as_json, as_text
 from thin_ice.study.jobs import planned_jobs
 
@@ -39,26 +39,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """0 where nothing was found, 1 where something was."""
     folder, study, file = present.results_and_study(options)
-    signers = read_public_keys(options.key) if options.key else None
     evidence = gather(folder, options.memory)
-    found = audit(
-        evidence, planned_jobs(study), judge_signatures(evidence, signers) if signers else None
-    )
-    found.remarks += [f"held against {file}", *_upgraded(evidence)]
+    found = audit(evidence, planned_jobs(study), _signatures(options.key, evidence))
     pinned = _root(evidence)
-    found.remarks.append(f"root digest {pinned}")
+    found.remarks += [f"held against {file}", *_upgraded(evidence), f"root digest {pinned}"]
     other_root = options.root not in (None, pinned)
     if other_root:
         found.remarks.append(f"the root digest is not {options.root}")
-    data = as_json(found) | {"root": pinned}
-    if options.json == "-":
-        print(json.dumps(data, indent=2))
-    else:
-        if options.json:
-            write_json(options.json, data)
-        print(as_text(found), end="")
+    _show(found, pinned, options.json)
     statuses = {finding.status for one in found.artifacts for finding in one.findings}
     return other_root or not statuses <= set(options.allow)
+
+
+def _signatures(keys: list[Path] | None, evidence: Evidence) -> Mapping[str, str | None] | None:
+    """Why each record's signature does not hold; nothing where no keys are given."""
+    if not keys:
+        return None
+    from thin_ice.provenance import signing  # an audit without keys needs no cryptography
+
+    return signing.judge_signatures(evidence, signing.read_public_keys(keys))
+
+
+def _show(found: Audit, pinned: str | None, data: str | None) -> None:
+    """The table, or data in its place where they are to be printed; data to a file beside it."""
+    if data == "-":
+        print(json.dumps(as_json(found) | {"root": pinned}, indent=2))
+        return
+    if data:
+        write_json(data, as_json(found) | {"root": pinned})
+    print(as_text(found), end="")
 
 
 def _upgraded(evidence: Evidence) -> list[str]:
