@@ -13,7 +13,7 @@ STUDY ?= config.yaml
 .PHONY: study explain audit test lint tests heavy lock clean
 
 study: $(READY)
-	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --cores $(CORES) --configfile $(STUDY)
 
 # What a run would make again, and why.   make explain STUDY=workflow/studies/cifar10-smoke.yaml
 explain: $(READY)

@@ -14,7 +14,7 @@ from thin_ice.training.plan import Plan
 
 LINES = [(table, name) for table, lines in tables.TABLES.items() for name in lines]
 MEMBERS = {
-    "datasets": {"read", "missing", "test_size"},
+    "datasets": {"read", "missing", "sources", "test_size"},
     "architectures": {"build"},
     "objectives": {"robust", "loss", "perturb"},
     "methods": {"pruner", "units", "claimed", "prune_plan", "finetune_plan"},

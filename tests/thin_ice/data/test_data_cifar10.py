@@ -56,6 +56,16 @@ def test_parquet_wins_over_the_archive(tmp_path):
     assert len(Cifar10(str(tmp_path)).read().train) == 3
 
 
+def test_the_files_that_it_reads_are_named_without_their_folder(tmp_path):
+    reader = Cifar10(str(tmp_path), download=True)
+    assert reader.sources() == {}
+    (tmp_path / ARCHIVE).write_bytes(b"an archive")
+    assert reader.sources() == {f"cifar10/{ARCHIVE}": tmp_path / ARCHIVE}
+    write_hub(tmp_path, random_images(3), random_images(2))
+    shards = [f"{part}-00000-of-00001.parquet" for part in ("train", "test")]
+    assert reader.sources() == {f"cifar10/{name}": tmp_path / name for name in shards}
+
+
 @pytest.mark.parametrize("present", ["nothing", "empty folder", "train only"])
 def test_what_is_missing_is_one_sentence_with_place_and_choices(tmp_path, present):
     folder = tmp_path / "cifar10"

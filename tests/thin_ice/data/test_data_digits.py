@@ -16,6 +16,13 @@ def test_nothing_is_missing():
     assert Digits().missing() is None
 
 
+def test_the_file_that_it_reads_is_named_alike_on_every_machine():
+    ((name, path),) = Digits().sources().items()
+    assert name == "scikit-learn/digits.csv.gz"
+    rows = np.loadtxt(path, delimiter=",")
+    np.testing.assert_array_equal(rows[:, -1], load_digits().target)
+
+
 def test_every_sample_is_in_train_or_test_under_the_id_of_its_row(digits):
     ids = np.concatenate([digits.train.ids, digits.test.ids])
     np.testing.assert_array_equal(np.sort(ids), np.arange(1797))

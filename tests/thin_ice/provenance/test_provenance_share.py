@@ -116,8 +116,12 @@ def test_a_share_that_cannot_be_written_does_no_harm(tmp_path, monkeypatch):
     assert origin(run_dense(tmp_path / "first")) is None
 
 
-def test_without_a_share_nothing_is_shared(tmp_path, monkeypatch):
-    monkeypatch.delenv(SHARE, raising=False)
+@pytest.mark.parametrize("named", [False, True])
+def test_without_a_share_nothing_is_shared(tmp_path, monkeypatch, named):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(SHARE, "")
+    if not named:
+        monkeypatch.delenv(SHARE)
     run_dense(tmp_path / "first")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first"]
 

@@ -74,7 +74,7 @@ def _parser(stage: str, command: ModuleType) -> argparse.ArgumentParser:
     parser.add_argument(
         "--share",
         type=Path,
-        default=os.environ.get(SHARE),
+        default=os.environ.get(SHARE) or None,
         help=f"folder of results shared with others (dense networks); default: {SHARE}",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
