@@ -7,7 +7,7 @@ from pathlib import Path
 from thin_ice.provenance import code_store
 from thin_ice.provenance.differences import ABSENT, Change, changed_lines
 from thin_ice.provenance.fingerprint import Sources, normalised, sources
-from thin_ice.provenance.outdated import FINGERPRINT, NOT_MADE, Reason, Reasons
+from thin_ice.provenance.outdated import FINGERPRINT, NOT_MADE, UPSTREAM, Reason, Reasons
 from thin_ice.provenance.planned import PlannedJob
 
 SHORT = 12  # letters of a digest that a person compares
@@ -65,16 +65,29 @@ def changed_code(old: Sources, new: Sources) -> list[Change]:
 
 
 def as_text(found: Mapping[str, Reasons], jobs: Sequence[PlannedJob]) -> str:
-    """For people: artifacts that are out of date for the same reasons stand together."""
-    stages = {job.folder: job.stage for job in jobs}
+    """For people: artifacts that are out of date for the same reasons stand together, and those
+    that only follow from others, each with the ones it is made from, at the end.
+    """
+    titles = {job.folder: f"{job.stage:<11}{job.folder}" for job in jobs}
     groups: dict[tuple[str, ...], list[str]] = {}
+    followers = []
     for folder, reasons in found.items():
-        groups.setdefault(tuple(_said(reason) for reason in reasons), []).append(folder)
+        if own := tuple(_said(reason) for reason in reasons if reason.kind != UPSTREAM):
+            groups.setdefault(own, []).append(titles[folder])
+        else:
+            followers.append(f"{titles[folder]} <- {_listed(reasons)}")
     lines = [summary(found, jobs)]
-    for reasons, folders in groups.items():
-        lines += ["", *(f"{stages[folder]:<11}{folder}" for folder in folders)]
-        lines += [f"    {reason}" for reason in reasons]
+    for own, folders in groups.items():
+        lines += ["", *folders, *(f"    {reason}" for reason in own)]
+    if followers:
+        lines += ["", "made from these:", *followers]
     return "\n".join(lines) + "\n"
+
+
+def _listed(reasons: Reasons) -> str:
+    """What a follower is made from; where it is more than a line holds, how many more."""
+    first, more = reasons[0].change.what, len(reasons) - 1
+    return first + (f" and {more} more" if more else "")
 
 
 def summary(found: Mapping[str, Reasons], jobs: Sequence[PlannedJob]) -> str:

@@ -18,7 +18,7 @@ from thin_ice.provenance.planned import PlannedJob
 from thin_ice.provenance.statement import DamagedRecord, Record, read_record
 
 Reasons = list["Reason"]
-NOT_MADE = "not made"
+NOT_MADE, UPSTREAM = "not made", "upstream"  # kinds of reasons
 FINGERPRINT = "fingerprint"  # what changed of code, where no line can be named
 
 
@@ -33,7 +33,7 @@ class Reason:
     change: Change
 
     def __str__(self) -> str:
-        if self.kind in (NOT_MADE, "damaged", "gone", "upstream"):
+        if self.kind in (NOT_MADE, "damaged", "gone", UPSTREAM):
             return f"{self.kind}: {self.change.what}"
         return f"{self.kind} {self.change}"
 
@@ -87,7 +87,7 @@ def _of_files(
     read = inputs_of(record, job.folder)
     planned = {file: made.get(file, ABSENT) for file in job.files if dirname(file) not in found}
     upstream = dict.fromkeys(dirname(file) for file in job.files if dirname(file) in found)
-    reasons += [Reason("upstream", Change(folder, ABSENT, ABSENT)) for folder in upstream]
+    reasons += [Reason(UPSTREAM, Change(folder, ABSENT, ABSENT)) for folder in upstream]
     for file in sorted({*planned, *read} - {f for f in read if dirname(f) in found}):
         old, new = read.get(file, ABSENT), planned.get(file, ABSENT)
         if old != new:
