@@ -10,7 +10,7 @@ from make_large_study import make_large_study
 from thin_ice.provenance.audit import audit
 from thin_ice.provenance.evidence import gather
 from thin_ice.provenance.finding import Status
-from thin_ice.provenance.hashing import sha256_of_all
+from thin_ice.provenance.many_hashes import sha256_of_all
 
 ARTIFACTS, BYTES = 10_000, 10_000_000_000
 

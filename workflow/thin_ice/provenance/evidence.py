@@ -1,18 +1,21 @@
 """What lies in a study's folder, read once for an audit: files, digests, records, signatures."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from posixpath import dirname, join, normpath
+from posixpath import basename, dirname, join, normpath
 from typing import NamedTuple
 
 from thin_ice.errors import ThinIceError
 from thin_ice.provenance.code_store import FOLDER as CODE
-from thin_ice.provenance.hashing import sha256_of_all
+from thin_ice.provenance.many_hashes import sha256_of_all
 from thin_ice.provenance.planned import RECORD
 from thin_ice.provenance.statement import DamagedRecord, Record, read_record
 
 ENVELOPE = "provenance.dsse.json"
 LOGS = "logs"
+CHECKPOINT = ".checkpoint.safetensors"  # what a job that has not finished leaves
 
 
 class Link(NamedTuple):
@@ -88,26 +91,42 @@ def gather(root: Path, memory: Path | None = None) -> Evidence:
     Raises:
         ThinIceError: the folder is not there or holds no record.
     """
-    every = sorted(root.rglob("*")) if root.is_dir() else []
-    files = [path for path in every if path.is_file()]
-    if not any(path.name == RECORD for path in files):
+    there = sorted(_scan(root)) if root.is_dir() else []
+    files = [path for path, is_file in there if is_file]
+    folders = [dirname(path) for path in files if basename(path) == RECORD]
+    if not folders:
         raise ThinIceError(f"{root} holds no study: there is no {RECORD} in it")
-    below = {path: path.relative_to(root).as_posix() for path in every}
-    artifacts = [path for path in files if _is_artifact(below[path])]
+    artifacts = {root / path: path for path in files if _is_artifact(path)}
     digests = sha256_of_all(artifacts, memory)
     records: dict[str, Record] = {}
     damaged: dict[str, str] = {}
-    for path in (path for path in artifacts if path.name == RECORD):
-        folder = dirname(below[path])
+    for folder in (folder for folder in folders if _is_artifact(join(folder, RECORD))):
         try:
-            records[folder] = read_record(path)
+            records[folder] = read_record(root / folder / RECORD)
         except DamagedRecord as error:
             damaged[folder] = str(error)
-    state = sorted({dirname(below[p]) for p in files if p.name == ".checkpoint.safetensors"})
-    links = {folder: _links(folder, record) for folder, record in records.items()}
-    found = {below[path]: digests[path] for path in artifacts}
-    strays = [below[path] for path in every if _is_stray(path) and _is_artifact(below[path])]
-    return Evidence(root, found, records, links, damaged, state, strays)
+    return Evidence(
+        root,
+        {path: digests[whole] for whole, path in artifacts.items()},
+        records,
+        {folder: _links(folder, record) for folder, record in records.items()},
+        damaged,
+        sorted({dirname(path) for path in files if basename(path) == CHECKPOINT}),
+        [path for path, is_file in there if not is_file and _is_artifact(path)],
+    )
+
+
+def _scan(folder: Path, below: str = "") -> Iterator[tuple[str, bool]]:
+    """Whatever lies in a folder and is no folder, at any depth, and whether it is a file or leads
+    to one. Links to folders are not followed.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = join(below, entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                yield from _scan(Path(entry.path), path)
+            else:
+                yield path, Path(entry.path).is_file() if entry.is_symlink() else entry.is_file()
 
 
 def _links(folder: str, record: Record) -> dict[str, Link]:
@@ -116,10 +135,6 @@ def _links(folder: str, record: Record) -> dict[str, Link]:
         for one in record.dependencies
         if not one.source
     }
-
-
-def _is_stray(path: Path) -> bool:
-    return not path.is_file() and (path.is_symlink() or not path.is_dir())
 
 
 def _is_artifact(path: str) -> bool:
