@@ -50,6 +50,7 @@ def audit(
     for folder in evidence.records:
         checks.outputs(evidence, folder, of_files)
         checks.chain(evidence, folder, of_jobs, as_written, remarks)
+    checks.kept_code(evidence, of_jobs)
     checks.present(evidence, jobs, of_jobs)
     checks.software(evidence, of_jobs)
     checks.pinned(evidence, of_jobs, of_files)

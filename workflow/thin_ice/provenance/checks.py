@@ -1,9 +1,9 @@
 """The questions that an audit asks of each job of a study.
 
 Is its record as it was written (`record`)? Are its outputs what the record says (`outputs`)? Is
-what it read what the records before it say was made, and the code that ran kept (`chain`)? Would
-the present study and the present code make the same again (`present`)? Was one version of each
-package at work (`software`)? Does the report pin what it rests on (`pinned`)?
+what it read what the records before it say was made (`chain`), and the code that ran kept
+(`kept_code`)? Would the present study and the present code make the same again (`present`)? Was
+one version of each package at work (`software`)? Does the report pin what it rests on (`pinned`)?
 
 An honest run that was interrupted has jobs that were made from earlier versions of their inputs.
 They are told from forgeries by time: the record of an input that was made again begins after the
@@ -64,7 +64,7 @@ def outputs(evidence: Evidence, folder: str, of_files: Findings) -> None:
 def chain(
     evidence: Evidence, folder: str, of_jobs: Findings, as_written: set[str], remarks: list[str]
 ) -> None:
-    """Whether what a job read is what was made, and the code that ran is kept.
+    """Whether what a job read is what was made.
 
     ``as_written``: folders whose records are; only those bear witness, of times or against others.
     """
@@ -89,13 +89,21 @@ def chain(
             why = f"{folder} was made from {file} and knows another record of it"
             accused = dirname(file) if folder in as_written else folder
             of_jobs[accused].append(Finding(Status.FORGED, f"{RECORD}: {why}"))
-    of_jobs[folder] += _kept_code(evidence, job)
 
 
-def _kept_code(evidence: Evidence, record: Record) -> Iterable[Finding]:
+def kept_code(evidence: Evidence, of_jobs: Findings) -> None:
+    """Whether the sources that ran are kept; many jobs ran the same."""
+    of_code: Findings = {}
+    for folder, job in evidence.records.items():
+        if job.code not in of_code:
+            of_code[job.code] = list(_kept(evidence, job.code))
+        of_jobs[folder] += of_code[job.code]
+
+
+def _kept(evidence: Evidence, ran: str) -> Iterable[Finding]:
     try:
-        if code_store.kept(evidence.root / code_store.FOLDER, record.code) is None:
-            yield Finding(Status.MISSING_LINK, f"the code that ran, {record.code}, was not kept")
+        if code_store.kept(evidence.root / code_store.FOLDER, ran) is None:
+            yield Finding(Status.MISSING_LINK, f"the code that ran, {ran}, was not kept")
     except code_store.DamagedCode as error:
         yield Finding(Status.ALTERED, f"the code that ran: {error}")
 
