@@ -102,6 +102,7 @@ def test_a_damaged_entry_is_passed_over(first, share, tmp_path, damage):
     second = run_dense(tmp_path / "second")
     assert origin(second) is None
     assert sha256(second / "model.safetensors") == sha256(first / "model.safetensors")
+    assert origin(run_dense(tmp_path / "third"))  # the second has put it right
 
 
 def test_an_edit_of_what_was_taken_does_not_reach_the_share(first, share, tmp_path):
@@ -131,6 +132,7 @@ def test_the_second_of_two_offers_changes_nothing(first, share):
     other = share.parent / "other"
     shutil.copytree(first, other)
     (other / RECORD).write_text(json.dumps({"later": True}))
-    offer(share, entry(share).name, other.iterdir())
+    job = read_record(entry(share) / RECORD).job
+    offer(share, entry(share).name, job, other.iterdir())
     assert {path.name: sha256(path) for path in entry(share).iterdir()} == before
     assert list(share.rglob(".*")) == []

@@ -97,8 +97,8 @@ def _execute(command: ModuleType, description: dict, options: argparse.Namespace
     if not (may_share and _taken(options.share, job, materials)):
         _made(command, job, materials, device)
         if may_share:
-            outputs = read_record(job.record).subjects
-            share.offer(options.share, name, [job.record, *(job.folder / o for o in outputs)])
+            files = [job.folder / output for output in read_record(job.record).subjects]
+            share.offer(options.share, name, description, [job.record, *files])
     job.state.unlink(missing_ok=True)
 
 

@@ -21,18 +21,22 @@ log = logging.getLogger("thin_ice")
 
 def find(folder: Path, identity: str, job: Mapping) -> Record | None:
     """The record of a shared job with this identity; None where there is none that holds."""
-    entry = _entry(folder, identity)
+    record, wrong = _held(_entry(folder, identity), job)
+    if wrong:
+        log.warning("not taken from %s: %s", _entry(folder, identity), wrong)
+    return record
+
+
+def _held(entry: Path, job: Mapping) -> tuple[Record | None, str | None]:
+    """The record of an entry, or what is wrong with it; neither where there is no entry."""
+    if not (entry / RECORD).is_file():
+        return None, None
     try:
         record = read_record(entry / RECORD)
         wrong = next(_faults(entry, record, job), None)
-    except FileNotFoundError:
-        return None
     except (DamagedRecord, OSError) as error:
-        wrong = str(error)
-    if wrong:
-        log.warning("not taken from %s: %s", entry, wrong)
-        return None
-    return record
+        return None, str(error)
+    return (None, wrong) if wrong else (record, None)
 
 
 def _faults(entry: Path, record: Record, job: Mapping) -> Iterable[str]:
@@ -63,15 +67,18 @@ def facts_of(folder: Path, identity: str, record: Record) -> dict:
     return {**record.run, "shared": record.run.get("shared", origin)}
 
 
-def offer(folder: Path, identity: str, files: Iterable[Path]) -> None:
+def offer(folder: Path, identity: str, job: Mapping, files: Iterable[Path]) -> None:
     """Leave a finished job, its record among the files, for others; whole or not at all.
 
-    A share that cannot be written to is no reason to fail.
+    It takes the place of an entry that does not hold. A share that cannot be written to is no
+    reason to fail.
     """
     entry = _entry(folder, identity)
-    if (entry / RECORD).exists():
-        return
     try:
+        held, _ = _held(entry, job)
+        if held:
+            return
+        shutil.rmtree(entry, ignore_errors=True)
         with atomic_folder(entry) as temporary:
             for file in files:
                 shutil.copyfile(file, temporary / file.name)
