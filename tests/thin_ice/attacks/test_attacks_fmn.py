@@ -28,6 +28,9 @@ def greys(n, seed=1):
     return (0.5 + 0.05 * noise).clamp(0.2, 0.8)
 
 
+ROUNDING = 1e-6  # of float32 logits, in units of images; some samples lie nearer than 1e-4
+
+
 def closed_form(model, images, labels, norm):
     """|z_y - z_j| / ||w_y - w_j||_q, least over j: exact where correct, or with two classes."""
     weight, logits = model[1].weight, model(images)
@@ -47,9 +50,8 @@ def test_correct_samples_of_a_linear_classifier_meet_the_closed_form(norm, steps
     labels = model(images).argmax(1)
     exact = closed_form(model, images, labels, norm)
     found = fmn(model, images, labels, norm, steps=200, max_stepsize=stepsize)
-    ratio = found.distance / exact
-    assert ratio.min() > 1 - 1e-3
-    assert ratio.median() < 1.01
+    assert (found.distance > 0.999 * exact - ROUNDING).all()
+    assert (found.distance / exact).median() < 1.01
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -58,9 +60,8 @@ def test_misclassified_samples_of_a_linear_classifier_meet_the_closed_form(norm)
     labels = 1 - model(images).argmax(1)
     exact = closed_form(model, images, labels, norm)
     found = fmn(model, images, labels, norm, steps=200, max_stepsize=1.0)
-    ratio = found.distance / exact
-    assert ratio.min() > 1 - 1e-3
-    assert ratio.median() < 1.01
+    assert (found.distance > 0.999 * exact - ROUNDING).all()
+    assert (found.distance / exact).median() < 1.01
     assert (model(found.adversarial).argmax(1) == labels).all()
 
 
