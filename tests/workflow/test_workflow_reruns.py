@@ -297,18 +297,12 @@ def backwards(tree):
 
 
 def test_the_order_of_keys_comments_and_notation_rerun_nothing(checkout):
-    methods = {name: backwards(options) for name, options in STUDY["methods"].items()}
-    text = yaml.safe_dump(backwards(STUDY) | {"methods": methods}, sort_keys=False)
+    text = yaml.safe_dump(backwards(STUDY), sort_keys=False)
     for old, new in (("lr: 0.05", "lr: 5.0e-2 # not more"), ("- 0.9\n", "- 0.90\n")):
         assert old in text
         text = text.replace(old, new)
     (checkout.folder / "study.yaml").write_text(f"# A comment.\n\n{text}")
     assert checkout.plan() == NOTHING
-
-
-def test_methods_in_another_order_are_rows_in_another_order(checkout):
-    checkout.write_study(STUDY | {"methods": backwards(STUDY["methods"])})
-    assert checkout.plan() == TABLES
 
 
 COMMANDS = {

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from miniature import REPOSITORY
 
+from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from, study_from_file
 from thin_ice.study.plan import Network
 from thin_ice.study.schema import schema
@@ -27,7 +28,10 @@ def test_a_resolved_study_is_a_study_and_resolves_to_itself(path):
     """The copy saved with the results can be run, and audited against, wherever they go."""
     resolved = study_from_file(path, with_data=False).resolved
     saved = yaml.safe_load(yaml.safe_dump(resolved))
-    assert study_from(saved, with_data=False).resolved == resolved
+    again = study_from(saved, with_data=False)
+    assert again.resolved == resolved
+    first = study_from(resolved, with_data=False)
+    assert planned_jobs(again) == planned_jobs(first)  # in the order of labels, whatever is saved
 
 
 def test_the_schema_describes_every_field_of_a_plan_with_its_choices():

@@ -1,7 +1,8 @@
 """From what a person wrote to the resolved study: every default filled in, every number a number.
 
 The resolved study is plain data and says everything; it is saved beside the results, and resolving
-it again changes nothing.
+it again changes nothing. Entries stand in the order of their labels, whatever order they were
+written in, so that order is no parameter of any job.
 """
 
 from collections.abc import Mapping
@@ -50,7 +51,8 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
     training = raw.get("training", {})
     study["training"] = {"dense": _plan({}, training.get("dense", {}), "training.dense")}
     study["methods"] = {
-        label: _method(label, options or {}, raw) for label, options in raw["methods"].items()
+        label: _method(label, options or {}, raw)
+        for label, options in sorted(raw["methods"].items())
     }
     study["autoattack"] = _autoattack(raw.get("autoattack", {}))
     runs = raw.get("distances", DISTANCES)
@@ -72,7 +74,7 @@ def _eps(value: float | str) -> float:
 def _entries(raw: Mapping, section: str, table: str, own_keys: Tree) -> Tree:
     return {
         label: _entry(f"{section}.{label}", table, label, options or {}, own_keys)
-        for label, options in raw[section].items()
+        for label, options in sorted(raw[section].items())
     }
 
 
@@ -125,7 +127,7 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
     own = {
         "unit": "weight",
         "claimed": constants["claimed"],
-        "objectives": list(raw["objectives"]),
+        "objectives": sorted(raw["objectives"]),
         "sparsities": raw["sparsities"],
     }
     plans = {"prune": {}, "finetune": {}}
