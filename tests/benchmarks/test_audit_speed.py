@@ -16,11 +16,15 @@ ARTIFACTS, BYTES = 10_000, 10_000_000_000
 
 
 def seconds(work):
-    """How long it takes with nothing in the page cache, where we may empty it."""
-    subprocess.run(["sh", "-c", "sync; echo 3 > /proc/sys/vm/drop_caches"], check=False)
-    clock = time.perf_counter()
-    result = work()
-    return time.perf_counter() - clock, result
+    """How long it takes with nothing in the page cache, where we may empty it: the better of two
+    times, since machines are shared. And what it gives."""
+    times = []
+    for _ in range(2):
+        subprocess.run(["sh", "-c", "sync; echo 3 > /proc/sys/vm/drop_caches"], check=False)
+        clock = time.perf_counter()
+        result = work()
+        times.append(time.perf_counter() - clock)
+    return min(times), result
 
 
 @pytest.mark.heavy
@@ -28,12 +32,8 @@ def test_an_audit_is_bound_by_reading_and_hashing(tmp_path):
     root = tmp_path / "large"
     make_large_study(root, ARTIFACTS, BYTES)
     files = sorted(root.rglob("*.bin"))
-    reading, _ = seconds(
-        lambda: subprocess.run(
-            ["sh", "-c", f"find {root} -type f -print0 | xargs -0 -P 8 -n 100 cat > /dev/null"],
-            check=True,
-        )
-    )
+    read = f"find {root} -type f -print0 | xargs -0 -P 8 -n 100 cat > /dev/null"
+    reading, _ = seconds(lambda: subprocess.run(["sh", "-c", read], check=True))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     auditing, found = seconds(lambda: audit(gather(root), []))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024

@@ -28,7 +28,7 @@ BAD = [
     ("sparsities", [0.0], ["sparsities.0", "more than 0"]),
     ("sparsities", [95], ["sparsities.0", "95", "less than 1"]),
     ("sparsities", [], ["sparsities", "at least 1"]),
-    ("sparsities", [0.912345678912], ["lwm.sparsities", "0.912345678912", "ten decimals"]),
+    ("sparsities", [0.912345678912], ["hydra.sparsities", "0.912345678912", "ten decimals"]),
     ("methods.magnitude", {}, ["methods.magnitude.kind", "'magnitude'", "lwm, hydra, radmm"]),
     ("methods.Hydra", {}, ["methods", "'Hydra'"]),
     ("methods.hydra.unit", "filter", ["methods.hydra.unit", "filter", "allowed: weight"]),
