@@ -17,7 +17,8 @@ ARTIFACTS, BYTES = 10_000, 10_000_000_000
 
 def seconds(work):
     """How long it takes with nothing in the page cache, where we may empty it: the better of two
-    times, since machines are shared. And what it gives."""
+    times, since machines are shared. And what it gives.
+    """
     times = []
     for _ in range(2):
         subprocess.run(["sh", "-c", "sync; echo 3 > /proc/sys/vm/drop_caches"], check=False)
