@@ -4,12 +4,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from posixpath import basename, dirname, join, normpath
+from posixpath import basename, dirname, join
 from typing import NamedTuple
 
 from thin_ice.errors import ThinIceError
 from thin_ice.provenance.code_store import FOLDER as CODE
 from thin_ice.provenance.many_hashes import sha256_of_all
+from thin_ice.provenance.outdated import dependencies_of
 from thin_ice.provenance.planned import RECORD
 from thin_ice.provenance.statement import DamagedRecord, Record, read_record
 
@@ -131,9 +132,8 @@ def _scan(folder: Path, below: str = "") -> Iterator[tuple[str, bool]]:
 
 def _links(folder: str, record: Record) -> dict[str, Link]:
     return {
-        normpath(join(folder, one.name)): Link(one.sha256, one.record and one.record[1])
-        for one in record.dependencies
-        if not one.source
+        file: Link(one.sha256, one.record and one.record[1])
+        for file, one in dependencies_of(record, folder).items()
     }
 
 

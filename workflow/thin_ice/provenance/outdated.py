@@ -15,7 +15,7 @@ from posixpath import dirname, join, normpath
 from thin_ice.provenance.differences import ABSENT, Change, changed_keys
 from thin_ice.provenance.hashing import sha256
 from thin_ice.provenance.planned import PlannedJob
-from thin_ice.provenance.statement import DamagedRecord, Record, read_record
+from thin_ice.provenance.statement import DamagedRecord, Dependency, Record, read_record
 
 Reasons = list["Reason"]
 NOT_MADE, UPSTREAM = "not made", "upstream"  # kinds of reasons
@@ -124,8 +124,9 @@ def _digest(path: Path) -> str:
 
 def inputs_of(record: Record, folder: str) -> dict[str, str]:
     """The files of the study that a job read, below the study's folder, with their digests."""
-    return {
-        normpath(join(folder, one.name)): one.sha256
-        for one in record.dependencies
-        if not one.source
-    }
+    return {file: one.sha256 for file, one in dependencies_of(record, folder).items()}
+
+
+def dependencies_of(record: Record, folder: str) -> dict[str, Dependency]:
+    """The same files, with all that the record says of them."""
+    return {normpath(join(folder, one.name)): one for one in record.dependencies if not one.source}
