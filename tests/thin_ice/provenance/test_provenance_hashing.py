@@ -11,7 +11,7 @@ import pytest
 
 import thin_ice
 from thin_ice.provenance.hashing import sha256
-from thin_ice.provenance.many_hashes import sha256_of_all
+from thin_ice.provenance.many_files import sha256_of_all
 
 SIZES = [0, 1, 63, 64, 65, 4_096, 262_143, 262_144, 262_145, 1_000_003]
 
@@ -51,7 +51,7 @@ GROWTH = """
 import resource, sys
 from pathlib import Path
 from thin_ice.provenance.hashing import sha256
-from thin_ice.provenance.many_hashes import sha256_of_all
+from thin_ice.provenance.many_files import sha256_of_all
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 small, *large = map(Path, sys.argv[1:])

@@ -1,7 +1,9 @@
 """What lies in a study's folder, read once for an audit: files, digests, records, signatures."""
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from posixpath import basename, dirname, join
@@ -9,10 +11,10 @@ from typing import NamedTuple
 
 from thin_ice.errors import ThinIceError
 from thin_ice.provenance.code_store import FOLDER as CODE
-from thin_ice.provenance.many_hashes import sha256_of_all
+from thin_ice.provenance.many_files import read_all, sha256_of_all
 from thin_ice.provenance.outdated import dependencies_of
 from thin_ice.provenance.planned import RECORD
-from thin_ice.provenance.statement import DamagedRecord, Record, read_record
+from thin_ice.provenance.statement import DamagedRecord, Record, record_of
 
 ENVELOPE = "provenance.dsse.json"
 LOGS = "logs"
@@ -94,27 +96,43 @@ def gather(root: Path, memory: Path | None = None) -> Evidence:
     """
     there = sorted(_scan(root)) if root.is_dir() else []
     files = [path for path, is_file in there if is_file]
-    folders = [dirname(path) for path in files if basename(path) == RECORD]
-    if not folders:
+    if not any(basename(path) == RECORD for path in files):
         raise ThinIceError(f"{root} holds no study: there is no {RECORD} in it")
-    artifacts = {root / path: path for path in files if _is_artifact(path)}
-    digests = sha256_of_all(artifacts, memory)
-    records: dict[str, Record] = {}
-    damaged: dict[str, str] = {}
-    for folder in (folder for folder in folders if _is_artifact(join(folder, RECORD))):
-        try:
-            records[folder] = read_record(root / folder / RECORD)
-        except DamagedRecord as error:
-            damaged[folder] = str(error)
+    artifacts = [path for path in files if _is_artifact(path)]
+    texts = _texts_of_records(root, artifacts)
+    others = [path for path in artifacts if path not in texts]
+    with ThreadPoolExecutor(1) as beside:  # records are parsed while the disk is waited for
+        hashing = beside.submit(sha256_of_all, [root / path for path in others], memory)
+        records, damaged = _parse(root, texts)
+        digests = {path: hashlib.sha256(text).hexdigest() for path, text in texts.items()}
     return Evidence(
         root,
-        {path: digests[whole] for whole, path in artifacts.items()},
+        digests | dict(zip(others, hashing.result().values(), strict=True)),
         records,
         {folder: _links(folder, record) for folder, record in records.items()},
         damaged,
         sorted({dirname(path) for path in files if basename(path) == CHECKPOINT}),
         [path for path, is_file in there if not is_file and _is_artifact(path)],
     )
+
+
+def _texts_of_records(root: Path, artifacts: Iterable[str]) -> dict[str, bytes]:
+    """What the records hold, by their paths: read once, so that what is judged is what was hashed,
+    and before all else, since a small file waits long beside many large ones.
+    """
+    paths = [path for path in artifacts if basename(path) == RECORD]
+    return dict(zip(paths, read_all(root / path for path in paths), strict=True))
+
+
+def _parse(root: Path, texts: Mapping[str, bytes]) -> tuple[dict[str, Record], dict[str, str]]:
+    """By folder, the records that can be understood, and why others cannot."""
+    records, damaged = {}, {}
+    for path, text in texts.items():
+        try:
+            records[dirname(path)] = record_of(text, root / path)
+        except DamagedRecord as error:
+            damaged[dirname(path)] = str(error)
+    return records, damaged
 
 
 def _scan(folder: Path, below: str = "") -> Iterator[tuple[str, bool]]:

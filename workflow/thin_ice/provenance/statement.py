@@ -123,7 +123,11 @@ def read_record(path: Path) -> Record:
     """
     if not path.is_file():  # a folder, a pipe, a link to nothing
         raise FileNotFoundError(path)
-    text = path.read_bytes()
+    return record_of(path.read_bytes(), path)
+
+
+def record_of(text: bytes, path: Path) -> Record:
+    """What a record's file holds, understood. Raises `DamagedRecord`, which names the path."""
     try:
         return parse_record(json.loads(text))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
