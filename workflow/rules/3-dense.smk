@@ -1,4 +1,4 @@
-"""Dense networks, trained robustly from initialisation: one a run and seed."""
+"""Dense networks: trained robustly from initialisation, one a run and seed, or from elsewhere."""
 
 
 rule dense:
@@ -11,6 +11,8 @@ rule dense:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense.log",
+    wildcard_constraints:
+        run=any_of(STUDY.runs_from(elsewhere=False)),
     threads: STUDY.resources["threads"]
     resources:
         gpu=1,
@@ -22,4 +24,30 @@ rule dense:
         "Train the dense network of {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice dense --job {params.job:q} --dataset {input.dataset:q} --threads {threads}"
+        f"{RECORD_AND_LOG}"
+
+
+rule external:
+    input:
+        records_if_again("{run}/seed{seed}/dense"),
+        dataset=ancient(dataset_of),
+    output:
+        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/model.safetensors",
+        record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/provenance.json",
+    log:
+        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense.log",
+    wildcard_constraints:
+        run=any_of(STUDY.runs_from(elsewhere=True)),
+    threads: STUDY.resources["threads"]
+    resources:
+        gpu=0,
+        mem_mb=STUDY.resources["mem_mb"],
+        runtime=30,
+    params:
+        job=lambda wildcards: STUDY.external_job(network_of(wildcards, "dense")),
+    message:
+        "Take the dense network of {wildcards.run} from elsewhere"
+    shell:
+        "python -m thin_ice external --job {params.job:q} --dataset {input.dataset:q}"
+        " --threads {threads}"
         f"{RECORD_AND_LOG}"

@@ -14,6 +14,11 @@ def dataset_of(wildcards):
     return f"{STUDY_FOLDER}/data/{wildcards.run.split('-')[0]}/dataset.safetensors"
 
 
+def any_of(runs):
+    """A wildcard constraint: one of these runs; without any, nothing."""
+    return "|".join(runs) or "(?!)"
+
+
 def shards_of(wildcards):
     """The AutoAttack shards that together cover the network's test split."""
     network = network_of(wildcards)

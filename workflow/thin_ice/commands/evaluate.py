@@ -12,6 +12,7 @@ from thin_ice.data.split import load_part
 from thin_ice.device import prepare
 from thin_ice.evaluation.claimed import clean_table, protocol_table
 from thin_ice.evaluation.metrics import join_shards, metrics
+from thin_ice.evaluation.summary import TRAINED
 from thin_ice.files import write_json
 from thin_ice.models.artifact import load_model
 from thin_ice.sparsity.accounting import account
@@ -33,6 +34,7 @@ def run(job: Job) -> list[Path]:
     report = account(loaded.model, loaded.masks)
     outputs = [job.folder / "samples.parquet", job.folder / "metrics.json"]
     write_parquet(outputs[0], samples)
-    numbers = {"dataset": loaded.about["dataset"], **metrics(samples, list(protocols))}
+    about = {"dataset": loaded.about["dataset"], "origin": loaded.about.get("origin", TRAINED)}
+    numbers = about | metrics(samples, list(protocols))
     write_json(outputs[1], numbers | {"sparsity": report.as_dict()})
     return outputs

@@ -29,4 +29,6 @@ def run(job: Job) -> list[Path]:
 
 
 def _joined(paths: list[Path], read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat([read(path) for path in paths], ignore_index=True)
+    """Empty tables left out: a run without comparisons has one, which would cost others' types."""
+    tables = [read(path) for path in paths]
+    return pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)

@@ -28,6 +28,7 @@ STAGES = (
     "study",
     "dataset",
     "dense",
+    "external",
     "prune",
     "finetune",
     "autoattack",

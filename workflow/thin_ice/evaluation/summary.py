@@ -1,25 +1,37 @@
 """The table of accuracies: one row a network and claimed protocol, from finished metrics."""
 
+import math
+
 import pandas as pd
+
+TRAINED = "trained"  # origin of a network that the study trained; others say what they are
+NO_PROTOCOL = "none"  # of a network that nobody claims anything of
+UNCLAIMED = {
+    "accuracy": {"percent": math.nan, "low_percent": math.nan, "high_percent": math.nan},
+    "any_iterate_percent": math.nan,
+    "overestimate_points": math.nan,
+}
 
 
 def accuracy_table(names: list[dict], metrics: list[dict]) -> pd.DataFrame:
     """Columns: the network's names, its sparsity as counted, accuracies in percent with their 95 %
-    intervals, and the overestimate in points (claimed minus AutoAttack).
+    intervals, and the overestimate in points (claimed minus AutoAttack). A network without a
+    claimed protocol has one row, with nothing claimed.
     """
     rows = [
         _row(name, numbers, protocol)
         for name, numbers in zip(names, metrics, strict=True)
-        for protocol in numbers["claimed"]
+        for protocol in numbers["claimed"] or [NO_PROTOCOL]
     ]
     return pd.DataFrame(rows)
 
 
 def _row(name: dict, numbers: dict, protocol: str) -> dict:
-    claimed = numbers["claimed"][protocol]
+    claimed = numbers["claimed"].get(protocol, UNCLAIMED)
     return {
         **{key: name[key] for key in ("run", "seed", "variant", "method", "sparsity")},
         "dataset": numbers["dataset"],
+        "origin": numbers.get("origin", TRAINED),
         "test_samples": numbers["samples"],
         "sparsity_of_prunable": numbers["sparsity"]["prunable"],
         "sparsity_of_all_parameters": numbers["sparsity"]["all_parameters"],

@@ -22,13 +22,16 @@ TITLE = "Clean, claimed and AutoAttack accuracy"
 
 def table(finished: Finished) -> pd.DataFrame:
     """One row a network and measure, in percent. The dense network stands once under each method
-    of its run, claimed by that method's protocol.
+    of its run, claimed by that method's protocol; where nothing is pruned, under its own name.
     """
     accuracy = finished.accuracy
     pruned = accuracy[accuracy.method != DENSE]
     own = pruned[["run", "method", "protocol"]].drop_duplicates()
-    dense = accuracy[accuracy.method == DENSE].drop(columns="method")
-    both = pd.concat([own.merge(dense, on=["run", "protocol"]), pruned], ignore_index=True)
+    dense = accuracy[accuracy.method == DENSE]
+    alone = dense[~dense.run.isin(pruned.run)]
+    under = own.merge(dense.drop(columns="method"), on=["run", "protocol"])
+    parts = [part for part in (under, pruned, alone) if len(part)]
+    both = pd.concat(parts, ignore_index=True)
     return pd.concat([_measure(both, name) for name in MEASURES], ignore_index=True)
 
 
@@ -41,7 +44,7 @@ def _measure(networks: pd.DataFrame, name: str) -> pd.DataFrame:
 def draw(points: pd.DataFrame, finished: Finished) -> Figure:
     """A panel a run and method: every seed a point, a line through the means."""
     groups = [
-        [(run, method) for method in finished.methods if method in set(here.method)]
+        [(run, name) for name in (*finished.methods, DENSE) if name in set(here.method)]
         for run, here in points.groupby("run", sort=False)
     ]
     rows = wrapped(groups, COLUMNS)

@@ -68,7 +68,7 @@ def few_seeds(seeds: int) -> list[str]:
 
 
 def no_control(thin_ice: pd.DataFrame) -> list[str]:
-    if (thin_ice.method == CONTROL).any():
+    if thin_ice.empty or (thin_ice.method == CONTROL).any():
         return []
     return [
         "One seed a run, hence no control: how much of the loss is churn that a second dense seed "

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from thin_ice.figures import accuracy, auroc, distances, loss_by_distance, overestimate
 from thin_ice.figures import sentences as say
 from thin_ice.figures.finished import Finished
+from thin_ice.figures.layout import empty
 from thin_ice.figures.theme import save, theme
 from thin_ice.files import write_text
 
@@ -94,9 +95,19 @@ EXHIBITS = {
 def show(name: str, finished: Finished, folder: Path) -> Shown:
     """Write a figure's PNG, SVG and CSV into ``folder``."""
     exhibit, stem = EXHIBITS[name], folder / name
-    table = exhibit.table(finished)
+    table, nothing = exhibit.table(finished), _nothing(exhibit, finished)
     write_text(stem.with_suffix(".csv"), table.to_csv(index=False, float_format="%.6g"))
     with theme():
-        png, svg = save(exhibit.draw(table, finished), stem)
-    sentence = exhibit.sentence(table, finished)
+        figure = empty(exhibit.title, nothing) if nothing else exhibit.draw(table, finished)
+        png, svg = save(figure, stem)
+    sentence = nothing or exhibit.sentence(table, finished)
     return Shown(name, exhibit, png, svg, stem.with_suffix(".csv"), sentence)
+
+
+def _nothing(exhibit: Exhibit, finished: Finished) -> str | None:
+    """Why an exhibit has nothing to show: a study may have dense networks alone."""
+    if exhibit.section == "thin_ice" and finished.thin_ice.empty:
+        return "No network is compared with a dense one in this study."
+    if exhibit.section == "overestimate" and finished.accuracy.overestimate_points.isna().all():
+        return "Nothing is claimed of the networks of this study."
+    return None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from thin_ice.evaluation.summary import TRAINED
 from thin_ice.figures.words import number, pair_name, spread
 
 NETWORK = ["run", "method", "sparsity", "protocol"]
@@ -27,11 +28,14 @@ def headline_table(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.Dat
     """One row a run, method, sparsity and protocol, in the table's order: seeds, the sparsity
     reached, mean and standard deviation over seeds (NaN with one), seeds at chance.
     """
-    groups = accuracy.assign(at_chance=at_chance(accuracy, classes)).groupby(NETWORK, sort=False)
+    origin = accuracy.get("origin", pd.Series(TRAINED, index=accuracy.index))
+    marked = accuracy.assign(at_chance=at_chance(accuracy, classes), origin=origin)
+    groups = marked.groupby(NETWORK, sort=False)
     columns = {
         "seeds": groups.seed.nunique(),
         "sparsity_reached_percent": 100 * groups.sparsity_of_prunable.mean(),
         "seeds_at_chance": groups.at_chance.sum(),
+        "origin": groups.origin.first(),
     }
     for name, source in AVERAGED.items():
         columns[f"{name}_mean"] = groups[source].mean()
@@ -60,8 +64,13 @@ def _cells(row: dict) -> list[str]:
         row["protocol"],
         values["autoattack"],
         values["overestimate"],
-        _remark(row["seeds_at_chance"], row["seeds"]),
+        "; ".join(filter(None, [_origin(row), _remark(row["seeds_at_chance"], row["seeds"])])),
     ]
+
+
+def _origin(row: dict) -> str:
+    """Of a network that was not trained here: ``as it came``."""
+    return "" if row["origin"] == TRAINED else row["origin"]
 
 
 def _remark(at_chance: int, seeds: int) -> str:

@@ -49,6 +49,15 @@ def note(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=FADED)
 
 
+def empty(title: str, why: str) -> Figure:
+    """A figure that has nothing to draw, and says so."""
+    figure, axes = panels([AXIS], 1)
+    blank(axes.flat)
+    note(axes[0, 0], why)
+    head(figure, title, [key("")])
+    return figure
+
+
 def key(label: str, **looks: Any) -> Line2D:
     """One entry of a legend."""
     return Line2D([], [], label=label, **{"linestyle": "none", **looks})

@@ -14,14 +14,15 @@ NO_CONTROL = (
 def accuracy_sentence(points: pd.DataFrame) -> str:
     """``points``: the table behind the figure of accuracies."""
     pruned = points[points.variant != DENSE]
-    if pruned.empty:
-        return "No pruned network was evaluated."
-    networks = counted(len(pruned[pruned.measure == "clean"]), "pruned network")
     dense = points[points.variant == DENSE]
+    unpruned = f"{_percent(dense, 'clean')} and {_percent(dense, 'autoattack')}"
+    if pruned.empty:
+        both = "clean and AutoAttack accuracy"
+        return f"No pruned network was evaluated; unpruned, {both} are {unpruned}."
+    networks = counted(len(pruned[pruned.measure == "clean"]), "pruned network")
     return (
         f"Over {networks}, clean accuracy is {_percent(pruned, 'clean')} and AutoAttack accuracy "
-        f"{_percent(pruned, 'autoattack')}; unpruned it is {_percent(dense, 'clean')} and "
-        f"{_percent(dense, 'autoattack')}."
+        f"{_percent(pruned, 'autoattack')}; unpruned it is {unpruned}."
     )
 
 

@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 
+import pandas as pd
+
+from thin_ice.evaluation.summary import TRAINED
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.words import counted, eps_name, listing, norm_name
 from thin_ice.margins.analysis import DENSE
+
+AS_IT_CAME = "as_it_came"  # stands for the objective of a run that is only evaluated
 
 
 def what_was_run(finished: Finished) -> list[str]:
@@ -21,7 +26,7 @@ def _networks(finished: Finished) -> str:
     accuracy = finished.accuracy
     names = accuracy[["run", "seed", "variant"]].drop_duplicates()
     dense = int((names.variant == DENSE).sum())
-    runs = [_run_name(run, data) for run, data in accuracy.groupby("run", sort=False).dataset]
+    runs = [_run_name(run, rows) for run, rows in accuracy.groupby("run", sort=False)]
     samples = listing(sorted(accuracy.test_samples.unique()))
     return (
         f"{counted(dense, 'dense network')} and {len(names) - dense} pruned from them, "
@@ -30,10 +35,15 @@ def _networks(finished: Finished) -> str:
     )
 
 
-def _run_name(run: str, dataset: object) -> str:
-    """A run's model, data and objective; the dataset is what the evaluation recorded."""
+def _run_name(run: str, rows: pd.DataFrame) -> str:
+    """A run's model, data and objective; dataset and origin are what the evaluation recorded."""
     _, model, objective = run.split("-")
-    return f"{model} on {listing(sorted(set(dataset)))}, trained by {objective}"
+    data = f"{model} on {listing(sorted(set(rows.dataset)))}"
+    if objective == AS_IT_CAME:
+        return f"{data}, as it came"
+    if set(rows.get("origin", ())) - {TRAINED}:
+        return f"{data}, as it came and trained by {objective} after pruning"
+    return f"{data}, trained by {objective}"
 
 
 def _methods(finished: Finished) -> Iterator[str]:

@@ -19,6 +19,22 @@ from thin_ice.margins.statistics import auroc_with_interval
 DENSE = "dense"
 CONTROL = "second_seed"  # the method column of control pairs
 
+LABELS = {"run": str, "seed": int, "other": str, "method": str, "sparsity": float}
+LABELS |= {"correctness": str, "norm": str}
+_DISTANCES = {"signed_distance": "float32", "boundary_distance": "float32"}
+_STATISTICS = [f"{name}_samples" for name in SETS]
+_MEASURES = [f"{name}_median_distance" for name in SETS]
+_MEASURES += [f"auroc_{name}{end}" for name in ("lost", "rescued") for end in ("", "_low", "_high")]
+
+
+def _columns(types: dict) -> dict[str, pd.Series]:
+    return {name: pd.Series(dtype=kind) for name, kind in types.items()}
+
+
+# The tables of a run that has only one dense network: every column, with its type, and no row.
+NO_SAMPLES = _columns({"sample_id": int, "label": int, "set": str} | _DISTANCES | LABELS)
+NO_PAIRS = _columns(LABELS | dict.fromkeys(_STATISTICS, int) | dict.fromkeys(_MEASURES, float))
+
 
 @dataclass(frozen=True)
 class Network:
@@ -104,7 +120,8 @@ def pair_statistics(samples: pd.DataFrame, resamples: int, seed: int) -> dict[st
 def analyse(
     pairs: list[Pair], norms: list[str], threat_norm: str, eps: float, resamples: int, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The per-sample table of all pairs and the thin-ice table, one row a pair.
+    """The per-sample table of all pairs and the thin-ice table, one row a pair; both are empty
+    where there is nothing to compare a dense network with.
 
     Clean correctness is looked at in every norm with distances; robust correctness in the threat
     model's own norm, because its boundary lies at the threat model's eps.
@@ -118,4 +135,6 @@ def analyse(
             samples.append(table)
             labels = pair.labels | {"correctness": correctness, "norm": norm}
             rows.append(labels | pair_statistics(table, resamples, seed))
+    if not rows:
+        return pd.DataFrame(NO_SAMPLES), pd.DataFrame(NO_PAIRS)
     return pd.concat(samples, ignore_index=True), pd.DataFrame(rows)

@@ -1,12 +1,13 @@
 """The checks that a schema cannot make, on a resolved study."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-from thin_ice import tables
+from thin_ice import outside, tables
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.study.options import entry
-from thin_ice.study.plan import DENSE, written
+from thin_ice.study.plan import AS_IT_CAME, DENSE, written
 from thin_ice.study.schema import BadStudy
 
 Tree = dict[str, Any]
@@ -30,6 +31,8 @@ def _names(study: Tree) -> None:
     for label in study["methods"]:
         if label in (DENSE, CONTROL):
             raise BadStudy(f"methods.{label}", f"the label {label!r} is taken; allowed: any other")
+    if AS_IT_CAME in study["objectives"]:
+        raise BadStudy(f"objectives.{AS_IT_CAME}", "the label is taken; allowed: any other")
 
 
 def _eps(study: Tree) -> None:
@@ -47,6 +50,9 @@ def _eps(study: Tree) -> None:
 def _sparsities(study: Tree) -> None:
     """A sparsity names a folder, and must be read back from the name as it was."""
     for label, method in study["methods"].items():
+        if not method["sparsities"]:
+            key = f"methods.{label}.sparsities"
+            raise BadStudy(key, "[]; allowed: a list of at least 1, here or for all methods")
         for sparsity in method["sparsities"]:
             if float(written(sparsity)) != sparsity:
                 key = f"methods.{label}.sparsities"
@@ -80,6 +86,55 @@ def _methods(study: Tree) -> None:
                 )
 
 
+def _trained(study: Tree) -> None:
+    """Methods and objectives may be left out only where no network is trained or pruned."""
+    others = [label for label, model in study["models"].items() if not model["only_evaluate"]]
+    for section in ("objectives", "methods"):
+        if others and not study[section]:
+            raise BadStudy(
+                section,
+                f"none; allowed: at least 1 entry, since models.{others[0]} is not only_evaluate",
+            )
+    if study["methods"] and not others:
+        raise BadStudy("methods", "every model is only_evaluate, so there is nothing to prune")
+
+
+def _checkpoints(study: Tree) -> None:
+    for label, model in study["models"].items():
+        key, checkpoint = f"models.{label}", model["checkpoint"]
+        if checkpoint is None:
+            if model["only_evaluate"]:
+                raise BadStudy(f"{key}.only_evaluate", "true; allowed: with a checkpoint only")
+            continue
+        if model["normalize"]:
+            raise BadStudy(
+                f"{key}.normalize",
+                "true; allowed with a checkpoint: false, and checkpoint.mean and checkpoint.std "
+                "where its network expects normalised images",
+            )
+        _checkpoint(f"{key}.checkpoint", checkpoint)
+
+
+def _checkpoint(key: str, given: Tree) -> None:
+    """Where the weights lie is said in one way, and completely."""
+    ways = [way for way in ("file", "package", "entry_point") if given[way] is not None]
+    if len(ways) != 1:
+        raise BadStudy(
+            key, f"{' and '.join(ways) or 'no place'}; allowed: one of file, package, entry_point"
+        )
+    for one, other in (("package", "path"), ("mean", "std")):
+        if (given[one] is None) != (given[other] is None):
+            absent, there = (one, other) if given[one] is None else (other, one)
+            raise BadStudy(f"{key}.{absent}", f"is missing; {there} needs it")
+    entry_point, digest = given["entry_point"], given["sha256"]
+    if entry_point and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", entry_point):
+        raise BadStudy(f"{key}.entry_point", f"{entry_point!r}; allowed: module:function")
+    if entry_point and given["under"] is not None:
+        raise BadStudy(f"{key}.under", f"{given['under']!r}; allowed: for files only")
+    if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
+        raise BadStudy(f"{key}.sha256", f"{digest!r}; allowed: 64 digits 0-9 and a-f")
+
+
 def _objectives(study: Tree) -> None:
     """A run whose networks no method prunes would have nothing to analyse."""
     used = {label for method in study["methods"].values() for label in method["objectives"]}
@@ -106,6 +161,12 @@ def _presence(study: Tree) -> None:
         reader = tables.load("datasets", dataset["kind"])(**dataset["options"])
         if missing := reader.missing():
             raise BadStudy(f"datasets.{label}", missing)
+    for label, model in study["models"].items():
+        if model["checkpoint"] is not None:
+            try:
+                outside.weights_file(model["checkpoint"])
+            except outside.MissingWeights as error:
+                raise BadStudy(f"models.{label}.checkpoint", str(error)) from None
 
 
 CHECKS: tuple[Callable[[Tree], None], ...] = (
@@ -113,6 +174,8 @@ CHECKS: tuple[Callable[[Tree], None], ...] = (
     _eps,
     _sparsities,
     _dense_epochs,
+    _checkpoints,
+    _trained,
     _methods,
     _objectives,
     _data,

@@ -6,7 +6,7 @@ whoever cannot ask Snakemake: the audit, the explanation of what is out of date,
 
 from collections.abc import Iterator
 
-from thin_ice import tables
+from thin_ice import outside, tables
 from thin_ice.provenance.planned import PlannedJob
 from thin_ice.study.plan import DENSE, Network, Study
 
@@ -33,6 +33,9 @@ def _dataset(study: Study, label: str) -> PlannedJob:
 
 def _training(study: Study, network: Network) -> Iterator[PlannedJob]:
     folder, data = network.folder, _data(network)
+    if network.variant == DENSE and study.external(network):
+        yield _external(study, network, data)
+        return
     if network.variant == DENSE:
         yield PlannedJob("dense", folder, study.dense_job(network), data)
         return
@@ -41,6 +44,15 @@ def _training(study: Study, network: Network) -> Iterator[PlannedJob]:
     yield PlannedJob("prune", f"{folder}/pruned", study.prune_job(network), inputs)
     inputs = data | {"model": _model(f"{folder}/pruned")}
     yield PlannedJob("finetune", folder, study.finetune_job(network), inputs)
+
+
+def _external(study: Study, network: Network, data: dict[str, Files]) -> PlannedJob:
+    checkpoint = study.resolved["models"][network.parts[1]]["checkpoint"]
+    try:
+        sources = {outside.source_name(checkpoint): outside.weights_file(checkpoint)}
+    except outside.MissingWeights:  # whoever only looks at results needs no checkpoint
+        sources = {}
+    return PlannedJob("external", network.folder, study.external_job(network), data, sources)
 
 
 def _evaluation(study: Study, network: Network) -> Iterator[PlannedJob]:

@@ -13,6 +13,7 @@ from thin_ice.provenance.fingerprint import fingerprint
 from thin_ice.provenance.machine import packages_used, versions
 
 DENSE = "dense"
+AS_IT_CAME = "as_it_came"  # stands for the objective of a network that is only evaluated
 UNSAID = ("resources", "rerun_on_upgrade")  # no result depends on them, so no report names them
 Tree = dict[str, Any]
 
@@ -77,15 +78,25 @@ class Study:
         return self.resolved["resources"]
 
     def dense_networks(self) -> list[Network]:
-        """One a run and seed."""
+        """One a run and seed. A network from elsewhere has no seed of its own: it stands, with what
+        is pruned from it, under the first seed alone. One that is only evaluated has one run.
+        """
         study = self.resolved
         return [
-            Network(f"{dataset}-{model}-{objective}", seed, DENSE)
+            Network(f"{dataset}-{label}-{objective}", seed, DENSE)
             for dataset in study["datasets"]
-            for model in study["models"]
-            for objective in study["objectives"]
-            for seed in study["seeds"]
+            for label, model in study["models"].items()
+            for objective in ([AS_IT_CAME] if model["only_evaluate"] else study["objectives"])
+            for seed in (study["seeds"][:1] if model["checkpoint"] else study["seeds"])
         ]
+
+    def external(self, network: Network) -> bool:
+        """Whether the dense network of this run comes from elsewhere."""
+        return self._model(network)["checkpoint"] is not None
+
+    def runs_from(self, elsewhere: bool) -> list[str]:
+        """Runs whose dense networks come from elsewhere, or those whose are trained here."""
+        return [run for run in self.runs() if self.external(Network(run, 0, DENSE)) is elsewhere]
 
     def runs(self) -> list[str]:
         """Names of the runs, DATASET-MODEL-OBJECTIVE."""
@@ -128,6 +139,15 @@ class Study:
     def dense_job(self, network: Network) -> str:
         return self._training_job("dense", network, self.resolved["training"]["dense"], {})
 
+    def external_job(self, network: Network) -> str:
+        model = self._model(network)
+        parameters = {
+            "variant": network.variant,
+            "model": {key: model[key] for key in ("kind", "options")},
+            "checkpoint": model["checkpoint"],
+        }
+        return self._job("external", parameters, [self._architecture(network)])
+
     def prune_job(self, network: Network) -> str:
         method = self.resolved["methods"][network.method]
         own = {key: method[key] for key in ("kind", "unit", "options")}
@@ -139,11 +159,11 @@ class Study:
         return self._training_job("finetune", network, plan, {})
 
     def _training_job(self, stage: str, network: Network, plan: Tree, extra: Tree) -> str:
-        _, model, objective = network.parts
+        model, objective = self._model(network), network.parts[2]
         parameters = {
             "seed": network.seed,
             "variant": network.variant,
-            "model": self.resolved["models"][model],
+            "model": {key: model[key] for key in ("kind", "normalize", "options")},
             "objective": self.resolved["objectives"][objective],
             "threat": self.resolved["threat"],
             "plan": plan,
@@ -188,8 +208,11 @@ class Study:
         said = {key: value for key, value in self.resolved.items() if key not in UNSAID}
         return self._job("report", {"study": said}, [])
 
+    def _model(self, network: Network) -> Tree:
+        return self.resolved["models"][network.parts[1]]
+
     def _architecture(self, network: Network) -> tuple[str, str]:
-        return "architectures", self.resolved["models"][network.parts[1]]["kind"]
+        return "architectures", self._model(network)["kind"]
 
     def _job(self, stage: str, parameters: Tree, entries: list[tuple[str, str]]) -> str:
         """Canonical JSON of a job: its stage, its parameters and the code it can reach for them,

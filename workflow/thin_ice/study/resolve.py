@@ -15,7 +15,18 @@ from thin_ice.tables import TABLES
 PLAN = ("thin_ice.training.plan", "Plan")
 
 DATASET_KEYS = {"validation": 0.1, "partition_seed": 0, "limit_train": None, "limit_test": None}
-MODEL_KEYS = {"normalize": False}
+MODEL_KEYS = {"normalize": False, "checkpoint": None, "only_evaluate": False}
+CHECKPOINT = {
+    "file": None,
+    "package": None,
+    "path": None,
+    "entry_point": None,
+    "under": None,
+    "keys": {},
+    "mean": None,
+    "std": None,
+    "sha256": None,
+}
 AUTOATTACK = {"version": "standard", "seed": 0, "batch_size": 500, "shard_size": 1000}
 CUSTOM_AUTOATTACK = {
     "apgd_restarts": 1,
@@ -43,16 +54,20 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
     Raises:
         BadStudy: an unknown kind or option, or an option of the wrong type.
     """
-    study = {key: raw[key] for key in ("name", "seeds", "sparsities")}
+    study = {key: raw[key] for key in ("name", "seeds")}
+    study["sparsities"] = raw.get("sparsities", [])
     study["threat"] = {"norm": raw["threat"]["norm"], "eps": _eps(raw["threat"]["eps"])}
     study["datasets"] = _entries(raw, "datasets", "datasets", DATASET_KEYS)
     study["models"] = _entries(raw, "models", "architectures", MODEL_KEYS)
+    for model in study["models"].values():
+        if model["checkpoint"] is not None:
+            model["checkpoint"] = CHECKPOINT | model["checkpoint"]
     study["objectives"] = _entries(raw, "objectives", "objectives", {})
     training = raw.get("training", {})
     study["training"] = {"dense": _plan({}, training.get("dense", {}), "training.dense")}
     study["methods"] = {
         label: _method(label, options or {}, raw)
-        for label, options in sorted(raw["methods"].items())
+        for label, options in sorted(raw.get("methods", {}).items())
     }
     study["autoattack"] = _autoattack(raw.get("autoattack", {}))
     runs = raw.get("distances", DISTANCES)
@@ -74,7 +89,7 @@ def _eps(value: float | str) -> float:
 def _entries(raw: Mapping, section: str, table: str, own_keys: Tree) -> Tree:
     return {
         label: _entry(f"{section}.{label}", table, label, options or {}, own_keys)
-        for label, options in sorted(raw[section].items())
+        for label, options in sorted(raw.get(section, {}).items())
     }
 
 
@@ -127,8 +142,8 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
     own = {
         "unit": "weight",
         "claimed": constants["claimed"],
-        "objectives": sorted(raw["objectives"]),
-        "sparsities": raw["sparsities"],
+        "objectives": sorted(raw.get("objectives", {})),
+        "sparsities": raw.get("sparsities", []),
     }
     plans = {"prune": {}, "finetune": {}}
     resolved = _entry(key, "methods", label, given, own | plans)

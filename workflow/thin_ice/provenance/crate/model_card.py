@@ -10,7 +10,7 @@ import yaml
 
 from thin_ice.provenance.crate.networks import Network
 from thin_ice.provenance.crate.runs import commit
-from thin_ice.provenance.crate.study import FinishedStudy
+from thin_ice.provenance.crate.study import FinishedJob, FinishedStudy
 from thin_ice.provenance.crate.values import accuracies
 
 CARD = "model_card.md"
@@ -39,7 +39,7 @@ def _front_matter(network: Network, license: str) -> Tree:
         "tags": [
             "adversarial-robustness",
             wanted["model"]["kind"],
-            wanted["objective"]["kind"],
+            *([network.objective["kind"]] if network.objective else []),
             *(["pruning"] if network.history else []),
             network.variant,
         ],
@@ -73,13 +73,23 @@ def _what_it_is(network: Network) -> str:
         {
             "architecture": _kind(wanted["model"]),
             "dataset": network.dataset,
-            "objective": _kind(wanted["objective"]),
+            **_origin(network),
             "variant": network.variant,
-            "seed": wanted["seed"],
             "threat model": network.threat,
             **_method(network),
         },
     )
+
+
+def _origin(network: Network) -> Tree:
+    """What trained it; or, of a network from elsewhere, which file it is."""
+    if network.objective:
+        return {"objective": _kind(network.objective), "seed": network.job.parameters["seed"]}
+    return {"taken as it came from": _files(network.job)}
+
+
+def _files(job: FinishedJob) -> str:
+    return ", ".join(f"{name} (SHA-256 {digest})" for name, digest in job.sources.items())
 
 
 def _method(network: Network) -> Tree:
@@ -99,9 +109,13 @@ def _method(network: Network) -> Tree:
 
 def _how_it_was_trained(network: Network) -> str:
     jobs = reversed((network.job, *network.history))
-    return _list(
-        "How it was trained", {job.stage: _options(job.parameters["plan"]) for job in jobs}
-    )
+    return _list("How it was trained", {job.stage: _stage(job) for job in jobs})
+
+
+def _stage(job: FinishedJob) -> str:
+    if "plan" in job.parameters:
+        return _options(job.parameters["plan"])
+    return f"taken as it came from {_files(job)}; how it was trained is not known here"
 
 
 def _numbers(network: Network, study: FinishedStudy) -> str:

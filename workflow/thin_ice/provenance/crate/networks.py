@@ -20,6 +20,7 @@ class Network:
         path: of its file, below the study's folder.
         job: that made it.
         history: the jobs that made the networks it was made from, the nearest first.
+        threat: of the study: ``Linf, eps 0.2``.
         dataset: name of the dataset as it was really read.
         numbers: contents of its metrics.json; None if it was not evaluated.
     """
@@ -28,6 +29,7 @@ class Network:
     path: str
     job: FinishedJob
     history: tuple[FinishedJob, ...]
+    threat: str
     dataset: str
     numbers: Tree | None
 
@@ -36,21 +38,21 @@ class Network:
         return self.job.parameters["variant"]
 
     @property
-    def threat(self) -> str:
-        """``Linf, eps 0.2``."""
-        threat = self.job.parameters["threat"]
-        return f"{threat['norm']}, eps {threat['eps']:g}"
+    def objective(self) -> Tree | None:
+        """What trained it; None of a network that was taken as it came."""
+        return self.job.parameters.get("objective")
 
 
 def networks(study: FinishedStudy, numbers: dict[str, Tree]) -> Iterator[Network]:
     """Every network of a study. ``numbers``: path of a network to what its metrics.json says."""
+    threat = "{norm}, eps {eps:g}".format_map(study.resolved["threat"])
     makers = {path: job for job in study.jobs.values() for path in job.outputs}
     for path in sorted(path for path in makers if basename(path) == MODEL):
         history = tuple(_history(makers, path))
         read = [makers[file] for file in history[0].inputs]
         dataset = next(job.record.run["dataset"] for job in read if "dataset" in job.record.run)
         name = f"{study.resolved['name']}/{history[0].folder}"
-        yield Network(name, path, history[0], history[1:], dataset, numbers.get(path))
+        yield Network(name, path, history[0], history[1:], threat, dataset, numbers.get(path))
 
 
 def _history(makers: dict[str, FinishedJob], path: str | None) -> Iterator[FinishedJob]:
