@@ -850,7 +850,20 @@ RICH = {
 }
 
 
-@pytest.mark.parametrize("changes", [{}, RICH], ids=["the study", "a richer one"])
+ELSEWHERE = {"package": "pyautoattack", "path": "examples/model_test.pt"}
+EXTERNAL = {
+    "models.theirs": {"kind": "resnet18", "checkpoint": ELSEWHERE},
+    "models.reference": {"kind": "resnet18", "checkpoint": ELSEWHERE, "only_evaluate": True},
+}
+ALONE = dict.fromkeys(("objectives", "methods", "sparsities", "training"), ...)
+ALONE |= {"models": {"reference": EXTERNAL["models.reference"]}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, RICH, EXTERNAL, ALONE],
+    ids=["the study", "a richer one", "networks from elsewhere", "nothing trained"],
+)
 def test_the_planned_jobs_are_snakemakes(tmp_path, changes):
     checkout = copied_checkout(tmp_path / "checkout")
     checkout.change_study(changes)

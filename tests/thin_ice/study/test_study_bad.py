@@ -2,6 +2,7 @@
 
 import pytest
 
+from thin_ice.figures import what_was_run
 from thin_ice.margins import analysis
 from thin_ice.study import checks, plan
 from thin_ice.study.load import study_from, study_from_file
@@ -47,6 +48,33 @@ BAD = [
     ("objectives.pgd", {}, ["objectives.pgd.kind", "natural, pgd_at, trades, mart"]),
     ("objectives.pgd_at.mode", "training", ["objectives.pgd_at.mode", "eval, train"]),
     ("models.resnet", {}, ["models.resnet.kind", "resnet18"]),
+    ("models.digits_cnn.only_evaluate", True, ["only_evaluate", "with a checkpoint only"]),
+    ("models.digits_cnn.checkpoint", {}, ["digits_cnn.checkpoint", "no place", "entry_point"]),
+    ("models.digits_cnn.checkpoint", {"url": "x"}, ["digits_cnn.checkpoint", "'url'", "file"]),
+    ("models.digits_cnn.checkpoint", {"file": 3}, ["checkpoint.file", "3", "string"]),
+    ("models.digits_cnn.checkpoint", "w.pt", ["digits_cnn.checkpoint", "'w.pt'", "object"]),
+    ("models.digits_cnn.checkpoint", {"file": "none.pt"}, ["checkpoint", "no file none.pt"]),
+    ("models.digits_cnn.checkpoint", {"package": "torch"}, ["checkpoint.path", "is missing"]),
+    (
+        "models.digits_cnn.checkpoint",
+        {"file": "a", "entry_point": "b:c"},
+        ["file and entry_point", "one of file, package"],
+    ),
+    ("models.digits_cnn.checkpoint", {"file": "a", "path": "b"}, ["checkpoint.package", "path"]),
+    ("models.digits_cnn.checkpoint", {"file": "a", "mean": [0.5]}, ["checkpoint.std", "mean"]),
+    ("models.digits_cnn.checkpoint", {"entry_point": "nets"}, ["'nets'", "module:function"]),
+    (
+        "models.digits_cnn.checkpoint",
+        {"entry_point": "a:b", "under": "net"},
+        ["checkpoint.under", "files only"],
+    ),
+    ("models.digits_cnn.checkpoint", {"file": "a", "sha256": "12"}, ["sha256", "'12'", "64"]),
+    ("models.digits_cnn", {"checkpoint": {"file": "a"}, "normalize": True}, ["normalize", "mean"]),
+    ("objectives", {}, ["objectives", "at least 1"]),
+    ("objectives", ..., ["objectives", "at least 1", "models.digits_cnn"]),
+    ("methods", ..., ["methods", "at least 1", "not only_evaluate"]),
+    ("sparsities", ..., ["sparsities", "at least 1"]),
+    ("objectives.as_it_came", {"kind": "natural"}, ["as_it_came", "is taken"]),
     ("models.digits_cnn.width", "wide", ["models.digits_cnn.width", "a whole number"]),
     ("datasets.mnist", {}, ["datasets.mnist.kind", "digits, cifar10"]),
     ("datasets.digits.validation", 1, ["datasets.digits.validation", "less than 1"]),
@@ -80,6 +108,13 @@ def test_a_bad_study_is_refused_in_one_sentence(altered, key, value, parts):
 
 def test_the_labels_taken_are_those_of_the_tables():
     assert (checks.CONTROL, plan.DENSE) == (analysis.CONTROL, analysis.DENSE)
+    assert plan.AS_IT_CAME == what_was_run.AS_IT_CAME
+
+
+def test_methods_without_a_network_to_prune_are_refused(altered):
+    place = {"package": "pyautoattack", "path": "examples/model_test.pt"}
+    with pytest.raises(BadStudy, match="every model is only_evaluate"):
+        study_from(altered("models.digits_cnn", {"checkpoint": place, "only_evaluate": True}))
 
 
 def test_an_objective_whose_networks_nobody_prunes_is_refused(altered):
