@@ -1,0 +1,174 @@
+"""What goes to leaderboards is what was measured; the unknown is null, what differs is said."""
+
+import copy
+import json
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from tiny_study import TINY, run_study
+
+from thin_ice import tables
+from thin_ice.commands.cli import main
+from thin_ice.provenance.crate.study import finished_study
+from thin_ice.provenance.evidence import gather
+from thin_ice.provenance.leaderboards import pruning_benchmark as benchmark
+from thin_ice.provenance.leaderboards.measured import measured
+from thin_ice.provenance.leaderboards.robustbench import model_info
+from thin_ice.provenance.leaderboards.taxonomy import ENTRIES, WITHOUT_ENTRY
+from thin_ice.study.jobs import planned_jobs
+from thin_ice.study.load import study_from
+
+torch.set_num_threads(1)
+
+STUDY = TINY | {"methods": {"lwm": {}, "hydra": {}}}
+RUN = "digits-digits_cnn-pgd_at"
+FIELDS = [  # of a RobustBench model_info file
+    *("link", "name", "authors", "additional_data", "number_forward_passes", "dataset", "venue"),
+    *("architecture", "eps", "clean_acc", "reported", "autoattack_acc", "unreliable", "footnote"),
+]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return run_study(study_from(STUDY), tmp_path_factory.mktemp("results") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def networks(root):
+    """By variant."""
+    finished = finished_study(gather(root), planned_jobs(study_from(STUDY)))
+    return {one.network.variant: one for one in measured(finished)}
+
+
+@pytest.fixture
+def as_published(networks):
+    """A pruned network as it would be on the benchmark's ground, with facts of it changed."""
+
+    def make(variant="hydra-0.5", dataset="cifar10", architecture="resnet18", **study):
+        one = networks[variant]
+        resolved = copy.deepcopy(one.study) | study
+        resolved["models"]["digits_cnn"] |= {"kind": architecture, "options": {"width": 64}}
+        network = replace(one.network, numbers=one.numbers | {"dataset": dataset})
+        return replace(one, network=network, study=resolved)
+
+    return make
+
+
+def test_every_method_has_its_entry_or_the_reason_why_not():
+    assert ENTRIES.keys() | WITHOUT_ENTRY.keys() == tables.METHODS.keys()
+    assert not ENTRIES.keys() & WITHOUT_ENTRY.keys()
+
+
+def test_every_network_that_was_evaluated_is_measured_once(networks):
+    assert set(networks) == {"dense", "lwm-0.5", "hydra-0.5"}
+    assert networks["dense"].distance_robust_percent is not None
+
+
+def test_the_share_by_distance_counts_failures_as_robust_and_errors_as_not(root, networks):
+    table = pd.read_parquet(root / RUN / "seed0/dense/distances/distances.parquet")
+    robust = table.correct & ~(table.distance_linf <= TINY["threat"]["eps"])
+    assert networks["dense"].distance_robust_percent == pytest.approx(100 * robust.mean())
+    assert 0 < robust.mean() < 1
+
+
+def test_facts_in_robustbenchs_form_are_those_measured(root, networks):
+    for variant, one in networks.items():
+        found = model_info(one)
+        numbers = json.loads((root / RUN / f"seed0/{variant}/evaluation/metrics.json").read_text())
+        assert list(found) == FIELDS
+        assert found["clean_acc"] == f"{numbers['clean']['percent']:.2f}"
+        assert found["autoattack_acc"] == f"{numbers['autoattack']['percent']:.2f}"
+        assert (found["eps"], found["dataset"]) == ("0.1", "digits")
+        assert found["link"] is found["authors"] is None
+    assert model_info(networks["dense"])["reported"] is None
+    hydra = networks["hydra-0.5"]
+    claimed = hydra.numbers["claimed"]["hydra_pgd50"]["accuracy"]["percent"]
+    assert model_info(hydra)["reported"] == f"{claimed:.2f}"
+
+
+def test_what_keeps_numbers_from_comparison_is_in_the_footnote(networks):
+    text = model_info(networks["hydra-0.5"])["footnote"]
+    for words in ("version is custom (apgd-ce, square)", "30 test samples", "no dataset of Robust"):
+        assert words in text
+
+
+def test_a_network_as_it_came_is_said_to_be_nothing_that_is_not_known(as_published):
+    one = as_published("dense")
+    assert model_info(one)["additional_data"] is False
+    one.study["models"]["digits_cnn"]["checkpoint"] = {"mean": None}
+    found = model_info(one)
+    assert found["additional_data"] is None
+    assert "as it came" in found["footnote"]
+
+
+def test_an_accuracy_above_what_distances_leave_is_unreliable(networks):
+    one = networks["dense"]
+    low = one.numbers["autoattack"]["low_percent"]
+    assert model_info(replace(one, distance_robust_percent=low - 1))["unreliable"] is True
+    assert model_info(replace(one, distance_robust_percent=low + 1))["unreliable"] is False
+    assert model_info(replace(one, distance_robust_percent=None))["unreliable"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"variant": "dense"}, "it is not pruned"),
+        ({"variant": "lwm-0.5"}, "not in the benchmark's taxonomy"),
+        ({"dataset": "digits"}, "its dataset is digits; the benchmark has CIFAR10 and SVHN"),
+        ({"dataset": "cifar10-jpeg"}, "its dataset is cifar10-jpeg"),
+        ({"architecture": "wrn"}, "its architecture is wrn"),
+        ({"threat": {"norm": "L2", "eps": 0.5}}, "its threat model is L2"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_the_benchmark_has_no_place_for_is_said(as_published, changes, words):
+    assert words in benchmark.why_not(as_published(**changes))
+
+
+def test_a_narrower_network_is_not_the_benchmarks(as_published):
+    one = as_published()
+    one.study["models"]["digits_cnn"]["options"] = {"width": 16}
+    assert "16 wide" in benchmark.why_not(one)
+
+
+def test_an_entry_has_the_model_key_the_taxonomy_and_what_differs(as_published):
+    one = as_published(threat={"norm": "Linf", "eps": 8 / 255})
+    found = benchmark.entries([one])["hydra"]
+    assert found["taxonomy"]["ap_key"] == "HYDRA_Sehwag2020Hydra"
+    assert "A: Pretraining " in found["taxonomy"]
+    (model,) = found["models"]
+    assert model["model_key"] == "HYDRA_Sehwag2020Hydra_R18_CIFAR10_US_50"
+    assert model["autoattack_acc"] == round(one.numbers["autoattack"]["percent"], 2)
+    assert (model["eps"], model["benchmark_eps"]) == (8 / 255, 0.031)
+    text = "; ".join(model["differs"])
+    for words in ("eps 0.0313725 (8/255)", "is 0.031", "are 90, 95, 99", "fine-tuned by pgd_at"):
+        assert words in text
+
+
+def test_the_command_writes_a_file_a_network_and_says_why_not_more(root, tmp_path, capsys):
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    words = ["leaderboards", str(root), "--study", str(tmp_path / "study.yaml"), "--to"]
+    assert main([*words, str(tmp_path / "out")]) == 0
+    written = sorted(p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("*.json"))
+    assert written == [
+        f"robustbench/{RUN}-seed0-{variant}.json" for variant in ("dense", "hydra-0.5", "lwm-0.5")
+    ]
+    printed = capsys.readouterr().out
+    assert "1 networks by hydra: its dataset is digits" in printed
+    assert main([*words, str(tmp_path / "out")]) == 2
+    assert "not an empty folder" in capsys.readouterr().err
+
+
+def test_an_altered_study_is_not_reported(root, tmp_path, capsys):
+    copied = shutil.copytree(root, tmp_path / "tiny")
+    path = copied / RUN / "seed0/hydra-0.5/evaluation/metrics.json"
+    path.write_text(path.read_text().replace('"samples": 30', '"samples": 31'))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    words = ["leaderboards", str(copied), "--study", str(tmp_path / "study.yaml")]
+    assert main([*words, "--to", str(tmp_path / "out")]) == 2
+    assert "metrics.json is altered" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,1 @@
+"""Finished studies in the forms that the field's leaderboards take."""

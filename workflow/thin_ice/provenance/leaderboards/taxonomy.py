@@ -1,0 +1,54 @@
+"""The entries of the adversarial-pruning benchmark's taxonomy for the methods of this library.
+
+Source: Piras et al. 2024, "Adversarial Pruning: A Survey and Benchmark of Pruning Methods for
+Adversarial Robustness" (arXiv 2409.01249), and the form of its repository
+(pralab/AdversarialPruningBenchmark, taxonomy/taxonomy.json), whose keys and values are kept as
+they are, blanks included. A new method gets its line here, or one in WITHOUT_ENTRY.
+"""
+
+AFTER = "A-Methods Pruning After Training"
+PGD, TRADES = "Adversarial Training (AT) PGD", "Adversarial Training (AT) TRADES"
+OBJECTIVES = {"pgd_at": PGD, "trades": TRADES, "natural": "Natural Training (NT)"}
+Entry = dict[str, str]
+PRETRAINING, FINETUNING = "A: Pretraining ", "A: Finetuning"
+
+
+def _after_training(
+    link: str, key: str, objective: str, structure: str, locality: str, criterion: str
+) -> Entry:
+    return {
+        "link_to_paper": link,
+        "ap_key": key,
+        "Type of Pipeline:": AFTER,
+        PRETRAINING: objective,
+        FINETUNING: objective,
+        "A: OneShot (1S) vs Iterative (IT)": "1S",
+        "Pruning structure": structure,
+        "Pruning locality": locality,
+        "Pruning criterion": criterion,
+    }
+
+
+ENTRIES: dict[str, Entry] = {  # by the method's kind
+    "hydra": _after_training(
+        "https://arxiv.org/pdf/2002.10509.pdf",
+        "HYDRA_Sehwag2020Hydra",
+        TRADES,
+        "Unstructured (US)",
+        "Local Pruning (L)",
+        "Least Importance Score (LIS)",
+    ),
+    "radmm": _after_training(
+        "https://openaccess.thecvf.com/content_ICCV_2019/papers/Ye_Adversarial_Robustness_vs._"
+        "Model_Compression_or_Both_ICCV_2019_paper.pdf",
+        "RADMM_Ye2019Adversarial",
+        PGD,
+        "Unstructured (US), Structured (S) filters",
+        "Local Pruning (L)",
+        "Solver Based LWM (SOLWM)",
+    ),
+}
+WITHOUT_ENTRY = {
+    "lwm": "one-shot magnitude pruning is not in the benchmark's taxonomy, whose nearest entry, "
+    "Sehwag19_Sehwag2019Towards, prunes iteratively",
+}
