@@ -33,6 +33,7 @@ STAGES = (
     "autoattack",
     "evaluate",
     "distances",
+    "indicators",
     "analyse",
     "report",
 )

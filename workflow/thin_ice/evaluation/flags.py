@@ -1,0 +1,60 @@
+"""From the indicators of attack failure of samples to those of a network. Needs no torch.
+
+An indicator is raised for a network and an attack where it holds for more samples than a small
+tolerance. One sample in a hundred may be an accident of float32; more means that the attack's
+figure cannot be believed. A late gain is no proof of failure by itself, so indicator 4 is
+tolerated on five in a hundred. Indicator 2 is the mean of the relative change over samples, held
+against the paper's 0.1: samples beside the boundary change much in any network.
+"""
+
+import pandas as pd
+
+INDICATORS = (  # columns of the per-sample table, in the paper's order; numbered from 1
+    "unavailable_gradients",
+    "unstable_predictions",
+    "silent_success",
+    "incomplete_optimisation",
+    "transfer_failure",
+    "unconstrained_failure",
+)
+LIMITS = dict(zip(INDICATORS, (0.01, 0.1, 0.01, 0.05, 0.01, 0.01), strict=True))
+MEASURED = {"unstable_predictions": "relative_change"}  # where it is no share of samples
+APGD = "apgd_ce"  # AutoAttack's, beside the names of protocols
+NONE = "none"
+
+
+def network_indicators(samples: pd.DataFrame, drawn: int, attacks: list[str]) -> dict:
+    """Per attack and indicator its value (a share of the attacked samples; for unstable
+    predictions the mean relative change; None where no sample was attacked), the limit, and
+    whether it is raised. ``drawn``: how many samples there were before the wrong ones were left.
+    """
+    found = {name: _of(samples[samples.attack == name]) for name in attacks}
+    return {"samples": drawn, "attacked": _attacked(samples), "attacks": found}
+
+
+def _attacked(samples: pd.DataFrame) -> int:
+    return int(samples.sample_id.nunique())
+
+
+def _of(rows: pd.DataFrame) -> dict:
+    values = {
+        name: float(rows[MEASURED.get(name, name)].mean()) if len(rows) else None
+        for name in INDICATORS
+    }
+    return {
+        name: {"value": value, "limit": LIMITS[name], "raised": _above(value, LIMITS[name])}
+        for name, value in values.items()
+    }
+
+
+def _above(value: float | None, limit: float) -> bool:
+    return value is not None and value > limit
+
+
+def columns(attack: dict, prefix: str) -> dict:
+    """The indicators of one attack as columns of a table: the six values, and which are raised,
+    as ``I3 I4`` or ``none``.
+    """
+    values = {f"{prefix}_i{n}": attack[name]["value"] for n, name in enumerate(INDICATORS, 1)}
+    raised = [f"I{n}" for n, name in enumerate(INDICATORS, 1) if attack[name]["raised"]]
+    return values | {f"{prefix}_flags": " ".join(raised) or NONE}
