@@ -46,7 +46,7 @@ def indicator_table(
     change = relative_change(model, images, labels, threat, probe.points, stream)
     case = Case(model, model, images, labels, threat)
     ids = attacked.ids.tolist()
-    parts = [_rows(ids, name, indicators(one, case, change)) for name, one in attacks.items()]
+    parts = [sample_rows(ids, name, indicators(one, case, change)) for name, one in attacks.items()]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -79,11 +79,12 @@ def _take(split: Split, which: Tensor) -> Split:
     return Split(split.images[which], split.labels[which], split.ids[which])
 
 
-def _rows(ids: list[int], attack: str, found: Indicators) -> pd.DataFrame:
+def sample_rows(ids: list[int], attack: str, found: Indicators) -> pd.DataFrame:
+    """The rows of one attack."""
     columns = {name: values.cpu().numpy() for name, values in vars(found).items()}
     return pd.DataFrame({"sample_id": ids, "attack": attack, **columns})
 
 
 def _empty() -> pd.DataFrame:
     flag, value = torch.zeros(0, dtype=torch.bool), torch.zeros(0)
-    return _rows([], APGD, Indicators(*[flag] * len(INDICATORS), value, value))
+    return sample_rows([], APGD, Indicators(*[flag] * len(INDICATORS), value, value))

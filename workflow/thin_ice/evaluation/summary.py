@@ -5,9 +5,7 @@ import pandas as pd
 from thin_ice.evaluation.flags import APGD, columns
 
 
-def accuracy_table(
-    names: list[dict], metrics: list[dict], indicators: list[dict]
-) -> pd.DataFrame:
+def accuracy_table(names: list[dict], metrics: list[dict], indicators: list[dict]) -> pd.DataFrame:
     """Columns: the network's names, its sparsity as counted, accuracies in percent with their 95 %
     intervals, the overestimate in points (claimed minus AutoAttack), and the indicators of attack
     failure of the claimed protocol and of AutoAttack's APGD, see `flags.columns`.
