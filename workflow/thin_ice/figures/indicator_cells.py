@@ -22,7 +22,7 @@ def together(flags: Iterable[str]) -> str:
 def marks(flags: str) -> str:
     """``I3 I4`` as superscripts after a number; nothing for ``none``."""
     raised = [SUPERSCRIPTS[int(flag[1:]) - 1] for flag in flags.split() if flag != NONE]
-    return f" {'˒'.join(raised)}" if raised else ""
+    return f" ⁽{' '.join(raised)}⁾" if raised else ""
 
 
 def legend() -> str:
