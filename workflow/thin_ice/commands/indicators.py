@@ -23,7 +23,9 @@ def run(job: Job) -> list[Path]:
     model = load_model(job.input("model"), job.device).model
     protocols = {name: Protocol(**fields) for name, fields in wanted["protocols"].items()}
     probe = Probe(**wanted["indicators"])
-    table = indicator_table(model, test, ThreatModel(**wanted["threat"]), protocols, probe)
+    threat = ThreatModel(**wanted["threat"])
+    table, seconds = indicator_table(model, test, threat, protocols, probe)
+    job.facts["indicators"] = {"seconds": seconds}
     outputs = [job.folder / "indicators.parquet", job.folder / "indicators.json"]
     write_parquet(outputs[0], table)
     drawn = min(probe.samples, len(test))

@@ -1,5 +1,6 @@
 """Indicators of attack failure of one network, for each attack, on samples of the test split."""
 
+import time
 from dataclasses import dataclass
 
 import pandas as pd
@@ -33,21 +34,25 @@ def indicator_table(
     threat: ThreatModel,
     protocols: dict[str, Protocol],
     probe: Probe,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, dict[str, float]]:
     """One row an attack and drawn sample that the network has right: sample_id, attack, the six
-    indicators (bool), relative_change and late_gain (float).
+    indicators (bool), relative_change and late_gain (float). And seconds by attack.
     """
     attacked = _right(model, drawn(split, probe))
     attacks = attacks_of(threat, protocols, probe.seed)
     if not len(attacked):
-        return _empty()
+        return _empty(), {}
     images, labels = attacked.floats(), attacked.labels
     stream = generator(images.device, probe.seed, "indicators", "neighbourhood")
     change = relative_change(model, images, labels, threat, probe.points, stream)
     case = Case(model, model, images, labels, threat)
     ids = attacked.ids.tolist()
-    parts = [sample_rows(ids, name, indicators(one, case, change)) for name, one in attacks.items()]
-    return pd.concat(parts, ignore_index=True)
+    parts, seconds = [], {}
+    for name, attack in attacks.items():
+        began = time.monotonic()
+        parts.append(sample_rows(ids, name, indicators(attack, case, change)))
+        seconds[name] = round(time.monotonic() - began, 3)
+    return pd.concat(parts, ignore_index=True), seconds
 
 
 def attacks_of(threat: ThreatModel, protocols: dict[str, Protocol], seed: int) -> dict[str, Attack]:
