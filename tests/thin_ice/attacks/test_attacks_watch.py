@@ -4,6 +4,7 @@ import pytest
 import torch
 from planted import Detached, Hard, Refusing, Saturated
 from pyautoattack.autopgd_base import APGDAttack
+from torch import nn
 
 from thin_ice.attacks import attempts
 from thin_ice.attacks.attempts import (
@@ -32,6 +33,17 @@ def case(trained, digits):
     with torch.no_grad():
         right = trained(images).argmax(1) == labels
     return Case(trained, trained, images[right], labels[right], THREAT)
+
+
+class Half(nn.Module):
+    """Takes no gradient from the right half of an image."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images):
+        return self.network(torch.cat([images[..., :4], images[..., 4:].detach()], 3))
 
 
 def coarse(**changes):
@@ -106,6 +118,13 @@ def test_a_gradient_that_is_not_finite_is_not_available(case):
     weights[3] = torch.nan
     torch.autograd.grad((watched(images).sum(1) * weights).sum(), images)
     assert watched.trajectory().no_gradient.nonzero().flatten().tolist() == [3]
+
+
+def test_a_gradient_that_is_zero_at_some_pixels_is_available(case):
+    watched = Watched(Half(case.target), case.labels, cross_entropy, cut=False)
+    images = case.images.clone().requires_grad_(True)
+    torch.autograd.grad(cross_entropy(watched(images), case.labels).sum(), images)
+    assert not watched.trajectory().no_gradient.any()
 
 
 def test_only_a_network_that_autograd_refuses_is_interrupted(case):

@@ -34,6 +34,12 @@ def test_an_indicator_is_raised_above_its_share_of_the_samples(name):
         assert not any(one[other]["raised"] for other in INDICATORS if other != name)
 
 
+@pytest.mark.parametrize("name", SHARES)
+def test_one_sample_alone_raises_nothing_however_few_there_are(name):
+    for held, raised in ((1, False), (2, True)):
+        assert found(rows(10, **{name: held}))[name]["raised"] == raised
+
+
 def test_unstable_predictions_are_a_mean_over_samples_and_no_share():
     half = rows(unstable_predictions=500, change=0.0999)
     assert not found(half)["unstable_predictions"]["raised"]

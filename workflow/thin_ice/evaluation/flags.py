@@ -1,10 +1,10 @@
 """From the indicators of attack failure of samples to those of a network. Needs no torch.
 
 An indicator is raised for a network and an attack where it holds for more samples than a small
-tolerance. One sample in a hundred may be an accident of float32; more means that the attack's
-figure cannot be believed. A late gain is no proof of failure by itself, so indicator 4 is
-tolerated on five in a hundred. Indicator 2 is the mean of the relative change over samples, held
-against the paper's 0.1: samples beside the boundary change much in any network.
+tolerance: more than one, which may be an accident of float32, and more than one in a hundred. A
+late gain is no proof of failure by itself, so indicator 4 is tolerated on five in a hundred.
+Indicator 2 is the mean of the relative change over samples, held against the paper's 0.1: samples
+beside the boundary change much in any network.
 """
 
 import pandas as pd
@@ -37,18 +37,15 @@ def _attacked(samples: pd.DataFrame) -> int:
 
 
 def _of(rows: pd.DataFrame) -> dict:
-    values = {
-        name: float(rows[MEASURED.get(name, name)].mean()) if len(rows) else None
-        for name in INDICATORS
-    }
-    return {
-        name: {"value": value, "limit": LIMITS[name], "raised": _above(value, LIMITS[name])}
-        for name, value in values.items()
-    }
+    return {name: _judged(rows[MEASURED.get(name, name)], LIMITS[name]) for name in INDICATORS}
 
 
-def _above(value: float | None, limit: float) -> bool:
-    return value is not None and value > limit
+def _judged(samples: pd.Series, limit: float) -> dict:
+    """A share of samples, or the mean of what is measured of them."""
+    value = float(samples.mean()) if len(samples) else None
+    accident = samples.dtype == bool and samples.sum() <= 1
+    raised = value is not None and value > limit and not accident
+    return {"value": value, "limit": limit, "raised": raised}
 
 
 def columns(attack: dict, prefix: str) -> dict:
