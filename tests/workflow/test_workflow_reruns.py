@@ -438,7 +438,7 @@ def test_a_default_that_the_study_leaves_is_part_of_it(checkout):
 def test_a_published_protocol_reruns_the_evaluations_that_claim_it(checkout):
     numbers = "0.031, 0.0078, 10\n"
     checkout.replace("attacks/protocols.py", numbers, numbers.replace("10", "11"))
-    assert checkout.plan() == evaluated("dense", *LWM)
+    assert checkout.plan() == claimed("dense", *LWM)
 
 
 def test_a_published_plan_is_code_of_the_method_and_part_of_the_study(checkout):
