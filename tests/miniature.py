@@ -29,6 +29,7 @@ MINIATURE = {
         {"norm": "Linf", "steps": 10, "max_stepsize": 1},
         {"norm": "L2", "steps": 10, "max_stepsize": 1},
     ],
+    "indicators": {"samples": 20, "points": 5},
     "analysis": {"bootstrap": 50},
 }
 

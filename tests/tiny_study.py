@@ -29,6 +29,7 @@ TINY = {
         "shard_size": 20,
     },
     "distances": [{"norm": "Linf", "steps": 3, "max_stepsize": 1}],
+    "indicators": {"samples": 10, "points": 2},
     "analysis": {"bootstrap": 10},
 }
 

@@ -38,6 +38,7 @@ STUDY = {
         "shard_size": 20,
     },
     "distances": [{"norm": "Linf", "steps": 2, "max_stepsize": 1}],
+    "indicators": {"samples": 5, "points": 1},
     "analysis": {"bootstrap": 5},
     "rerun_on_upgrade": ["seaborn"],
 }
@@ -53,6 +54,7 @@ FOLDERS = {  # of every stage, below the study's folder: where its record and ou
     "autoattack": "{run}/seed{seed}/{variant}/autoattack/shard{shard}",
     "evaluate": "{run}/seed{seed}/{variant}/evaluation",
     "distances": "{run}/seed{seed}/dense/distances",
+    "indicators": "{run}/seed{seed}/{variant}/indicators",
     "analyse": "{run}/analysis",
     "report": "report",
 }

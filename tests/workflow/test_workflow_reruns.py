@@ -38,20 +38,24 @@ SAVED = jobs("study")  # the resolved study
 TABLES = jobs("analyse", "report")
 TRAINED = ALL - jobs("study", "dataset")
 ATTACKED = jobs("autoattack", "evaluate") | TABLES
-PRUNING = jobs("prune", "finetune") | jobs("autoattack", "evaluate", variants=PRUNED) | TABLES
+ATTACKS = ("autoattack", "evaluate", "indicators")
+PRUNING = jobs("prune", "finetune") | jobs(*ATTACKS, variants=PRUNED) | TABLES
 TUNING = PRUNING - jobs("prune")
 
 
 def network(variants, seeds=(0, 1), run=RUN):
     """The jobs that make and attack these pruned networks, and the tables that they stand in."""
-    own = jobs(
-        "prune", "finetune", "autoattack", "evaluate", variants=variants, seeds=seeds, run=run
-    )
+    own = jobs("prune", "finetune", *ATTACKS, variants=variants, seeds=seeds, run=run)
     return own | jobs("analyse", "report", run=run)
 
 
 def evaluated(*variants):
     return jobs("evaluate", variants=variants) | TABLES
+
+
+def claimed(*variants):
+    """The jobs that run these networks' claimed protocols, and the tables."""
+    return jobs("evaluate", "indicators", variants=variants) | TABLES
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +169,7 @@ STUDY_EDITS = {
     ),
     "a method's claimed protocol evaluates its networks and the dense ones": (
         {"methods.lwm.claimed": "bcsp_pgd50"},
-        evaluated("dense", *LWM) | SAVED,
+        claimed("dense", *LWM) | SAVED,
     ),
     "one more sparsity makes its networks": (
         {"methods.lwm.sparsities": [0.5, 0.75, 0.9]},
@@ -178,7 +182,7 @@ STUDY_EDITS = {
     ),
     "a method less takes its protocol from the dense networks": (
         {"methods.hydra": ...},
-        evaluated("dense") | SAVED,
+        claimed("dense") | SAVED,
     ),
     "a second label of a method makes its networks": (
         {"methods.lwm_global": {"kind": "lwm", "allocation": "global"}},
@@ -186,7 +190,7 @@ STUDY_EDITS = {
     ),
     "a method with a protocol of its own evaluates the dense networks by it": (
         {"methods.radmm": {"layers": "all", "periods": 1}},
-        network(["radmm-0.5"]) | evaluated("dense") | SAVED,
+        network(["radmm-0.5"]) | claimed("dense") | SAVED,
     ),
     "a second objective makes a run of its own": (
         {"objectives.natural": {}},
@@ -215,6 +219,10 @@ STUDY_EDITS = {
     "one more run of FMN measures distances again": (
         {"distances": [*STUDY["distances"], {"norm": "L2", "steps": 2, "max_stepsize": 1}]},
         jobs("distances") | TABLES | SAVED,
+    ),
+    "the samples of the indicators are looked at again": (
+        {"indicators": {"samples": 6, "points": 1}},
+        jobs("indicators") | TABLES | SAVED,
     ),
     "the bootstrap is the analysis's": ({"analysis.bootstrap": 6}, TABLES | SAVED),
     "the analysis's seed is the analysis's": ({"analysis.seed": 1}, TABLES | SAVED),
@@ -314,6 +322,7 @@ COMMANDS = {
     "autoattack": ATTACKED,
     "evaluate": evaluated(*DENSE, *PRUNED),
     "distances": jobs("distances") | TABLES,
+    "indicators": jobs("indicators") | TABLES,
     "analyse": TABLES,
     "report": jobs("report"),
 }
@@ -329,6 +338,9 @@ MODULES = {
     "evaluation/cascade.py": ATTACKED,
     "evaluation/metrics.py": evaluated(*DENSE, *PRUNED),
     "margins/distance.py": jobs("distances") | TABLES,
+    "attacks/indicators.py": jobs("indicators") | TABLES,
+    "attacks/claimed.py": claimed(*DENSE, *PRUNED),
+    "evaluation/flags.py": jobs("indicators") | TABLES,
     "margins/statistics.py": TABLES,
     "figures/auroc.py": jobs("report"),
     "figures/report.html.j2": jobs("report"),
@@ -430,7 +442,7 @@ def test_a_default_that_the_study_leaves_is_part_of_it(checkout):
 def test_a_published_protocol_reruns_the_evaluations_that_claim_it(checkout):
     numbers = "0.031, 0.0078, 10\n"
     checkout.replace("attacks/protocols.py", numbers, numbers.replace("10", "11"))
-    assert checkout.plan() == evaluated("dense", *LWM)
+    assert checkout.plan() == claimed("dense", *LWM)
 
 
 def test_a_published_plan_is_code_of_the_method_and_part_of_the_study(checkout):

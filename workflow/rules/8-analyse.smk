@@ -7,6 +7,7 @@ rule analyse:
         samples=ancient(of_run(STUDY.networks(), "evaluation/samples.parquet")),
         metrics=ancient(of_run(STUDY.networks(), "evaluation/metrics.json")),
         distances=ancient(of_run(STUDY.dense_networks(), "distances/distances.parquet")),
+        indicators=ancient(of_run(STUDY.networks(), "indicators/indicators.json")),
     output:
         accuracy=f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv",
         thin_ice=f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv",
@@ -25,4 +26,5 @@ rule analyse:
     shell:
         "python -m thin_ice analyse --job {params.job:q} --samples {input.samples:q}"
         " --metrics {input.metrics:q} --distances {input.distances:q}"
+        " --indicators {input.indicators:q}"
         f"{RECORD_AND_LOG}"

@@ -31,6 +31,7 @@ STUDY = study_from(
             "shard_size": 20,
         },
         "distances": [{"norm": "Linf", "steps": 5, "max_stepsize": 1}],
+        "indicators": {"samples": 10, "points": 2},
         "analysis": {"bootstrap": 20},
     }
 )
@@ -72,6 +73,7 @@ FILES = {  # what each stage writes beside its record
     "autoattack": ("outcomes.parquet",),
     "evaluate": ("samples.parquet", "metrics.json"),
     "distances": ("distances.parquet",),
+    "indicators": ("indicators.parquet", "indicators.json"),
     "analyse": ("accuracy.csv", "thin_ice.csv", "samples.parquet"),
 }
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from thin_ice.errors import ThinIceError
+from thin_ice.evaluation.flags import INDICATORS, network_indicators
 from thin_ice.evaluation.metrics import accuracy, join_shards, metrics
 from thin_ice.evaluation.summary import accuracy_table
 
@@ -120,8 +121,23 @@ def finished(protocols):
     return metrics(samples(), protocols) | extra
 
 
+def indicators(protocols, attacked=7):
+    """A network's indicators.json: silent successes by the protocol that is kind."""
+    rows = [
+        {"sample_id": sample, "attack": attack, **dict.fromkeys(INDICATORS, False)}
+        | {"relative_change": 0.05, "silent_success": attack == "kind" and sample < 3}
+        for attack in [*protocols, "apgd_ce"]
+        for sample in range(attacked)
+    ]
+    return network_indicators(pd.DataFrame(rows), 10, [*protocols, "apgd_ce"])
+
+
 def test_the_accuracy_table_has_one_row_a_network_and_protocol():
-    table = accuracy_table(NETWORKS, [finished(["kind", "harsh"]), finished(["kind"])])
+    table = accuracy_table(
+        NETWORKS,
+        [finished(["kind", "harsh"]), finished(["kind"])],
+        [indicators(["kind", "harsh"]), indicators(["kind"])],
+    )
     assert list(zip(table.variant, table.protocol, strict=True)) == [
         ("dense", "kind"),
         ("dense", "harsh"),
@@ -140,4 +156,15 @@ def test_the_accuracy_table_has_one_row_a_network_and_protocol():
 
 def test_networks_and_their_metrics_must_match_in_number():
     with pytest.raises(ValueError, match="shorter"):
-        accuracy_table(NETWORKS, [finished(["kind"])])
+        accuracy_table(NETWORKS, [finished(["kind"])], [indicators(["kind"])])
+
+
+def test_the_accuracy_table_says_which_indicators_are_raised_for_which_attack():
+    table = accuracy_table(
+        NETWORKS[:1], [finished(["kind", "harsh"])], [indicators(["kind", "harsh"])]
+    )
+    assert table.claimed_flags.tolist() == ["I3", "none"]
+    assert table.apgd_flags.tolist() == ["none", "none"]
+    assert table.claimed_i3.tolist() == pytest.approx([3 / 7, 0])
+    assert table.claimed_i2.tolist() == pytest.approx([0.05, 0.05])
+    assert table.attacked_for_indicators.tolist() == [7, 7]

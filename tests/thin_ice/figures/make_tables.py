@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from thin_ice.evaluation.flags import INDICATORS, LIMITS
 from thin_ice.figures.finished import Finished
 
 EPS = 8 / 255
@@ -56,7 +57,18 @@ def _accuracies(network, labels):
             **_interval("claimed", robust + 5),
             **_interval("autoattack", robust),
             "overestimate_points": 5.0,
+            "attacked_for_indicators": 57,
+            **_indicators("claimed", incomplete_optimisation=0.08),
+            **_indicators("apgd"),
         }
+
+
+def _indicators(prefix, **values):
+    """As the analysis writes them: the values, and which are above their limit."""
+    found = {name: values.get(name, 0.0) for name in INDICATORS}
+    raised = [f"I{n}" for n, name in enumerate(INDICATORS, 1) if found[name] > LIMITS[name]]
+    numbered = {f"{prefix}_i{n}": value for n, value in enumerate(found.values(), 1)}
+    return numbered | {f"{prefix}_flags": " ".join(raised) or "none"}
 
 
 def _interval(what, percent):

@@ -142,7 +142,7 @@ def test_what_follows_from_a_lie_rests_on_it_and_nothing_else_does(copy):
     copy.flip(f"{PRUNED}/model.safetensors")
     resting = {one.path: one.rests_on for one in copy.audit().artifacts if one.rests_on}
     assert set(map(dirname, resting)) == {
-        *(TUNED, f"{TUNED}/evaluation", ANALYSIS, REPORT),
+        *(TUNED, f"{TUNED}/evaluation", f"{TUNED}/indicators", ANALYSIS, REPORT),
         *(f"{TUNED}/autoattack/shard{number}" for number in (0, 1)),
     }
     assert set(map(tuple, resting.values())) == {(PRUNED,)}

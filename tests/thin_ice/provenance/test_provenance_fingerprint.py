@@ -228,6 +228,7 @@ def jobs():
         name = f"{network.run.split('-')[2]} {network.method}"
         found[f"autoattack {name}"] = study.autoattack_job(network, 0)
         found[f"evaluate {name}"] = study.evaluate_job(network)
+        found[f"indicators {name}"] = study.indicators_job(network)
         if network.variant == "dense":
             found[f"dense {name}"] = study.dense_job(network)
             found[f"distances {name}"] = study.distances_job(network)

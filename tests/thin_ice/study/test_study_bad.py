@@ -92,6 +92,10 @@ BAD = [
     ("distances", [], ["distances", "at least 1"]),
     ("distances", [{"norm": "L2"}], ["distances.0", "is missing"]),
     ("distances", [{"norm": "L3", "steps": 1, "max_stepsize": 1}], ["distances.0.norm", "L2"]),
+    ("indicators.samples", 0, ["indicators.samples", "0", "1 or more"]),
+    ("indicators.points", 2.5, ["indicators.points", "2.5", "integer"]),
+    ("indicators.seed", -1, ["indicators.seed", "-1", "0 or more"]),
+    ("indicators.eps", 1, ["indicators", "'eps'", "samples, points, seed"]),
     ("resources.gpus", 2, ["resources", "'gpus'", "threads"]),
 ]
 

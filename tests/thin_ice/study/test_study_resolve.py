@@ -93,7 +93,7 @@ def jobs(study):
     """Every job of a study by its stage and network."""
     found = {}
     for network in study.networks():
-        stages = ["autoattack", "evaluate"]
+        stages = ["autoattack", "evaluate", "indicators"]
         stages += ["dense", "distances"] if network.variant == "dense" else ["prune", "finetune"]
         for stage in stages:
             arguments = (network, 0) if stage == "autoattack" else (network,)
@@ -120,7 +120,11 @@ CHANGES = {
     "training.dense.lr": (0.3, {"dense"}),
     "datasets.digits.partition_seed": (1, {"dataset"}),
     "analysis.bootstrap": (60, {"analyse"}),
-    "methods.lwm.claimed": ("bcsp_pgd50", {"evaluate lwm", "evaluate dense"}),
+    "methods.lwm.claimed": (
+        "bcsp_pgd50",
+        {f"{stage} {what}" for stage in ("evaluate", "indicators") for what in ("lwm", "dense")},
+    ),
+    "indicators.points": (6, {"indicators"}),
     "resources.mem_mb": (900, set()),
     "sparsities": ([0.9, 0.99], {"analyse"}),  # old jobs stay; new ones are added
 }

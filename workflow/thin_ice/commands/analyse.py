@@ -11,7 +11,7 @@ from thin_ice.evaluation.summary import accuracy_table
 from thin_ice.margins.analysis import DENSE, Network, analyse, pairs_of
 
 PREPARE = None
-INPUTS = ("samples", "metrics", "distances")
+INPUTS = ("samples", "metrics", "distances", "indicators")
 
 
 def run(job: Job) -> list[Path]:
@@ -26,6 +26,7 @@ def run(job: Job) -> list[Path]:
         key: pd.read_parquet(path) for key, path in zip(dense, job.inputs["distances"], strict=True)
     }
     metrics = [json.loads(path.read_text()) for path in job.inputs["metrics"]]
+    indicators = [json.loads(path.read_text()) for path in job.inputs["indicators"]]
     threat = wanted["threat"]
     samples, statistics = analyse(
         pairs_of(networks, distances),
@@ -36,7 +37,7 @@ def run(job: Job) -> list[Path]:
         wanted["analysis"]["seed"],
     )
     outputs = [job.folder / name for name in ("accuracy.csv", "thin_ice.csv", "samples.parquet")]
-    write_csv(outputs[0], accuracy_table(names, metrics))
+    write_csv(outputs[0], accuracy_table(names, metrics, indicators))
     write_csv(outputs[1], statistics)
     write_parquet(outputs[2], samples)
     return outputs

@@ -34,6 +34,7 @@ STAGES = (
     "autoattack",
     "evaluate",
     "distances",
+    "indicators",
     "analyse",
     "report",
 )

@@ -4,6 +4,8 @@ import math
 
 import pandas as pd
 
+from thin_ice.evaluation.flags import APGD, columns
+
 TRAINED = "trained"  # origin of a network that the study trained; others say what they are
 NO_PROTOCOL = "none"  # of a network that nobody claims anything of
 UNCLAIMED = {
@@ -13,20 +15,21 @@ UNCLAIMED = {
 }
 
 
-def accuracy_table(names: list[dict], metrics: list[dict]) -> pd.DataFrame:
+def accuracy_table(names: list[dict], metrics: list[dict], indicators: list[dict]) -> pd.DataFrame:
     """Columns: the network's names, its sparsity as counted, accuracies in percent with their 95 %
-    intervals, and the overestimate in points (claimed minus AutoAttack). A network without a
-    claimed protocol has one row, with nothing claimed.
+    intervals, the overestimate in points (claimed minus AutoAttack), and the indicators of attack
+    failure of the claimed protocol and of AutoAttack's APGD, see `flags.columns`. A network without
+    a claimed protocol has one row, with nothing claimed.
     """
     rows = [
-        _row(name, numbers, protocol)
-        for name, numbers in zip(names, metrics, strict=True)
+        _row(name, numbers, found, protocol)
+        for name, numbers, found in zip(names, metrics, indicators, strict=True)
         for protocol in numbers["claimed"] or [NO_PROTOCOL]
     ]
     return pd.DataFrame(rows)
 
 
-def _row(name: dict, numbers: dict, protocol: str) -> dict:
+def _row(name: dict, numbers: dict, indicators: dict, protocol: str) -> dict:
     claimed = numbers["claimed"].get(protocol, UNCLAIMED)
     return {
         **{key: name[key] for key in ("run", "seed", "variant", "method", "sparsity")},
@@ -41,6 +44,9 @@ def _row(name: dict, numbers: dict, protocol: str) -> dict:
         "claimed_any_iterate_percent": claimed["any_iterate_percent"],
         **_interval("autoattack", numbers["autoattack"]),
         "overestimate_points": claimed["overestimate_points"],
+        "attacked_for_indicators": indicators["attacked"],
+        **columns(indicators["attacks"].get(protocol, {}), "claimed"),
+        **columns(indicators["attacks"][APGD], "apgd"),
     }
 
 

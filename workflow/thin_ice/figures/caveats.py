@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 
 from thin_ice.attacks.protocol import PUBLISHED_FOR_EPS
+from thin_ice.evaluation.flags import NONE
 from thin_ice.figures.finished import FEW_SAMPLES, FEW_SEEDS, Finished
 from thin_ice.figures.headline import at_chance
+from thin_ice.figures.indicator_cells import APGD_NAME, NAMES, NETWORK
 from thin_ice.figures.sentences import too_few
 from thin_ice.figures.words import counted, eps_name, listing, norm_name
 from thin_ice.margins.analysis import CONTROL
@@ -18,6 +20,7 @@ def caveats(finished: Finished) -> list[str]:
     return [
         *jpeg_copy(finished.accuracy),
         *degenerate(finished.accuracy, finished.classes),
+        *attack_failures(finished.accuracy),
         *few_seeds(len(finished.seeds)),
         *no_control(finished.thin_ice),
         *few_lost(finished.thin_ice),
@@ -55,6 +58,30 @@ def degenerate(accuracy: pd.DataFrame, classes: dict[str, int]) -> list[str]:
     return [
         f"{counted(len(texts), 'network')} at or near chance, by clean accuracy: {listing(texts)}. "
         "What such a network gets right, loses or survives means nothing."
+    ]
+
+
+def attack_failures(accuracy: pd.DataFrame) -> list[str]:
+    """Where indicators of attack failure are raised: by the claimed protocols, and by APGD."""
+    networks = accuracy.drop_duplicates(NETWORK)
+    claimed = _raised(accuracy.claimed_flags, "a claimed protocol")
+    apgd = _raised(networks.apgd_flags, APGD_NAME)
+    return [
+        *(f"{said}: such a claimed accuracy may be owed to the attack." for said in claimed),
+        *(f"{said}: AutoAttack's accuracy rests on its other attacks there." for said in apgd),
+    ]
+
+
+def _raised(flags: pd.Series, what: str) -> list[str]:
+    """How many networks an indicator is raised for, and which; nothing where none is."""
+    counts = {name: int(flags.str.contains(flag).sum()) for flag, name in NAMES.items()}
+    told = [f"{name} in {count}" for name, count in counts.items() if count]
+    if not told:
+        return []
+    raised = int((flags != NONE).sum())
+    return [
+        f"Indicators of attack failure are raised in {raised} of "
+        f"{counted(len(flags), 'evaluation')} by {what} ({listing(told)})"
     ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from thin_ice.evaluation.summary import TRAINED
+from thin_ice.figures.indicator_cells import marks, together
 from thin_ice.figures.words import number, pair_name, spread
 
 NETWORK = ["run", "method", "sparsity", "protocol"]
@@ -14,6 +15,7 @@ AVERAGED = {
     "autoattack": "autoattack_percent",
     "overestimate": "overestimate_points",
 }
+FLAGGED = {"claimed": "claimed_flags", "autoattack": "apgd_flags"}
 
 
 def at_chance(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.Series:
@@ -26,7 +28,8 @@ def at_chance(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.Series:
 
 def headline_table(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.DataFrame:
     """One row a run, method, sparsity and protocol, in the table's order: seeds, the sparsity
-    reached, mean and standard deviation over seeds (NaN with one), seeds at chance.
+    reached, mean and standard deviation over seeds (NaN with one), seeds at chance, and the
+    indicators of attack failure that are raised in any seed.
     """
     origin = accuracy.get("origin", pd.Series(TRAINED, index=accuracy.index))
     marked = accuracy.assign(at_chance=at_chance(accuracy, classes), origin=origin)
@@ -40,6 +43,8 @@ def headline_table(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.Dat
     for name, source in AVERAGED.items():
         columns[f"{name}_mean"] = groups[source].mean()
         columns[f"{name}_sd"] = groups[source].std()
+    for source in FLAGGED.values():
+        columns[source] = groups[source].agg(together)
     return pd.DataFrame(columns).reset_index()
 
 
@@ -55,6 +60,8 @@ def headline_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 def _cells(row: dict) -> list[str]:
     values = {name: spread(row[f"{name}_mean"], row[f"{name}_sd"]) for name in AVERAGED}
+    for name, flags in FLAGGED.items():
+        values[name] += marks(row[flags])
     return [
         pair_name(row["method"], row["sparsity"]),
         number(row["sparsity_reached_percent"], 2),

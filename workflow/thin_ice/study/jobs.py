@@ -71,6 +71,7 @@ def _evaluation(study: Study, network: Network) -> Iterator[PlannedJob]:
     yield PlannedJob(
         "evaluate", f"{folder}/evaluation", study.evaluate_job(network), inputs | outcomes
     )
+    yield PlannedJob("indicators", f"{folder}/indicators", study.indicators_job(network), inputs)
     if network.variant == DENSE:
         yield PlannedJob("distances", f"{folder}/distances", study.distances_job(network), inputs)
 
@@ -82,6 +83,7 @@ def _analysis(study: Study, run: str) -> PlannedJob:
         "samples": tuple(f"{folder}/evaluation/samples.parquet" for folder in networks),
         "metrics": tuple(f"{folder}/evaluation/metrics.json" for folder in networks),
         "distances": tuple(f"{folder}/distances/distances.parquet" for folder in dense),
+        "indicators": tuple(f"{folder}/indicators/indicators.json" for folder in networks),
     }
     return PlannedJob("analyse", f"{run}/analysis", study.analyse_job(run), inputs)
 

@@ -195,6 +195,15 @@ class Study:
         parameters = {"distances": self.resolved["distances"]}
         return self._job("distances", parameters, [self._architecture(network)])
 
+    def indicators_job(self, network: Network) -> str:
+        names = self.protocols(network)
+        parameters = {
+            "threat": self.resolved["threat"],
+            "protocols": {name: vars(PROTOCOLS[name]) for name in names},
+            "indicators": self.resolved["indicators"],
+        }
+        return self._job("indicators", parameters, [self._architecture(network)])
+
     def analyse_job(self, run: str) -> str:
         parameters = {
             "networks": [network.names for network in self.networks() if network.run == run],

@@ -42,6 +42,7 @@ DISTANCES = [
     {"norm": "L2", "steps": 1000, "max_stepsize": 1.0},
     {"norm": "L2", "steps": 1000, "max_stepsize": 10.0},
 ]
+INDICATORS = {"samples": 100, "points": 100, "seed": 0}
 ANALYSIS = {"bootstrap": 2000, "seed": 0}
 RESOURCES = {"threads": 1, "mem_mb": 8000, "train_minutes": 240, "attack_minutes": 240}
 
@@ -72,6 +73,7 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
     study["autoattack"] = _autoattack(raw.get("autoattack", {}))
     runs = raw.get("distances", DISTANCES)
     study["distances"] = [run | {"max_stepsize": float(run["max_stepsize"])} for run in runs]
+    study["indicators"] = INDICATORS | raw.get("indicators", {})
     study["analysis"] = ANALYSIS | raw.get("analysis", {})
     study["rerun_on_upgrade"] = sorted(raw.get("rerun_on_upgrade", []))
     study["resources"] = RESOURCES | raw.get("resources", {})
