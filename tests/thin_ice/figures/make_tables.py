@@ -55,6 +55,7 @@ def _accuracies(network, labels):
             "protocol": f"pgd_{label}",
             **_interval("claimed", robust + 5),
             **_interval("autoattack", robust),
+            **{"autoattack_warnings": "", "autoattack_unconfirmed": 0},
             "overestimate_points": 5.0,
         }
 

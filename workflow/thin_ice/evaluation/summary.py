@@ -28,6 +28,9 @@ def _row(name: dict, numbers: dict, protocol: str) -> dict:
         **_interval("claimed", claimed["accuracy"]),
         "claimed_any_iterate_percent": claimed["any_iterate_percent"],
         **_interval("autoattack", numbers["autoattack"]),
+        **{f"autoattack_{name}": value for name, value in numbers["autoattack_protocol"].items()},
+        "autoattack_warnings": ";".join(w["kind"] for w in numbers["autoattack_warnings"]),
+        "autoattack_unconfirmed": numbers["autoattack_unconfirmed"],
         "overestimate_points": claimed["overestimate_points"],
     }
 

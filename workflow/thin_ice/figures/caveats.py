@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from thin_ice.attacks.flags import MEANING
 from thin_ice.attacks.protocol import PUBLISHED_FOR_EPS
 from thin_ice.figures.finished import FEW_SAMPLES, FEW_SEEDS, Finished
-from thin_ice.figures.headline import at_chance
+from thin_ice.figures.headline import at_chance, kinds_of
 from thin_ice.figures.sentences import too_few
 from thin_ice.figures.words import counted, eps_name, listing, norm_name
 from thin_ice.margins.analysis import CONTROL
@@ -18,6 +19,8 @@ def caveats(finished: Finished) -> list[str]:
     return [
         *jpeg_copy(finished.accuracy),
         *degenerate(finished.accuracy, finished.classes),
+        *warned(finished.accuracy),
+        *unconfirmed(finished.accuracy),
         *few_seeds(len(finished.seeds)),
         *no_control(finished.thin_ice),
         *few_lost(finished.thin_ice),
@@ -55,6 +58,34 @@ def degenerate(accuracy: pd.DataFrame, classes: dict[str, int]) -> list[str]:
     return [
         f"{counted(len(texts), 'network')} at or near chance, by clean accuracy: {listing(texts)}. "
         "What such a network gets right, loses or survives means nothing."
+    ]
+
+
+def warned(accuracy: pd.DataFrame) -> list[str]:
+    """A sentence a kind of AutoAttack's own warnings: of which networks its verdict is in doubt."""
+    networks = accuracy.drop_duplicates(["run", "variant", "seed"])
+    return [_warning(kind, networks) for kind in kinds_of(networks.autoattack_warnings)]
+
+
+def _warning(kind: str, networks: pd.DataFrame) -> str:
+    has = networks.autoattack_warnings.fillna("").str.split(";").map(lambda kinds: kind in kinds)
+    names = [f"{row.variant} of {row.run}, seed {row.seed}" for row in networks[has].itertuples()]
+    return (
+        f"AutoAttack itself warns of {counted(len(names), 'network')} ({kind.replace('_', ' ')}: "
+        f"{MEANING[kind]}): {listing(names)}. Its accuracy there may be too high."
+    )
+
+
+def unconfirmed(accuracy: pd.DataFrame) -> list[str]:
+    """Samples counted as broken whose adversarial example did not hold when looked at again."""
+    networks = accuracy.drop_duplicates(["run", "variant", "seed"])
+    count = int(networks.autoattack_unconfirmed.sum())
+    if not count:
+        return []
+    return [
+        f"{counted(count, 'sample')} (all networks together) that AutoAttack counts as broken: the "
+        "adversarial example, looked at again, was outside ε or [0, 1] or classified correctly. "
+        "The verdict stands as AutoAttack gave it."
     ]
 
 

@@ -1,10 +1,10 @@
 """The headline table: every network's accuracies, seeds averaged; as data and as Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from thin_ice.figures.words import number, pair_name, spread
+from thin_ice.figures.words import listing, number, pair_name, spread
 
 NETWORK = ["run", "method", "sparsity", "protocol"]
 AVERAGED = {
@@ -25,13 +25,16 @@ def at_chance(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.Series:
 
 def headline_table(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.DataFrame:
     """One row a run, method, sparsity and protocol, in the table's order: seeds, the sparsity
-    reached, mean and standard deviation over seeds (NaN with one), seeds at chance.
+    reached, mean and standard deviation over seeds (NaN with one), seeds at chance, the kinds of
+    AutoAttack's warnings, the samples whose adversarial example was not confirmed.
     """
     groups = accuracy.assign(at_chance=at_chance(accuracy, classes)).groupby(NETWORK, sort=False)
     columns = {
         "seeds": groups.seed.nunique(),
         "sparsity_reached_percent": 100 * groups.sparsity_of_prunable.mean(),
         "seeds_at_chance": groups.at_chance.sum(),
+        "warnings": groups.autoattack_warnings.agg(_kinds),
+        "unconfirmed": groups.autoattack_unconfirmed.sum(),
     }
     for name, source in AVERAGED.items():
         columns[f"{name}_mean"] = groups[source].mean()
@@ -60,14 +63,31 @@ def _cells(row: dict) -> list[str]:
         row["protocol"],
         values["autoattack"],
         values["overestimate"],
-        _remark(row["seeds_at_chance"], row["seeds"]),
+        "; ".join(_remarks(row)),
     ]
 
 
-def _remark(at_chance: int, seeds: int) -> str:
-    if not at_chance:
-        return ""
-    return "at chance" if at_chance == seeds else f"at chance in {at_chance} of {seeds} seeds"
+def _remarks(row: dict) -> Iterator[str]:
+    chance, seeds = row["seeds_at_chance"], row["seeds"]
+    if chance:
+        yield "at chance" if chance == seeds else f"at chance in {chance} of {seeds} seeds"
+    if row["warnings"]:
+        names = listing([kind.replace("_", " ") for kind in row["warnings"].split(";")])
+        yield f"AutoAttack warns: {names}"
+    if row["unconfirmed"]:
+        yield f"{row['unconfirmed']} unconfirmed"
+
+
+def kinds_of(warnings: pd.Series) -> list[str]:
+    """The kinds of warnings in a column of the accuracy table, each once. A cell has them between
+    semicolons; an empty one is NaN when read from a file.
+    """
+    cells = [cell.split(";") for cell in warnings.fillna("").astype(str)]
+    return sorted({kind for cell in cells for kind in cell if kind})
+
+
+def _kinds(warnings: pd.Series) -> str:
+    return ";".join(kinds_of(warnings))
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
