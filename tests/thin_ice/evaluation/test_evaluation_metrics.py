@@ -118,7 +118,7 @@ NETWORKS = [
 def finished(protocols):
     """A network's metrics file."""
     extra = {"dataset": "digits", "sparsity": {"prunable": 0.88, "all_parameters": 0.85}}
-    extra["autoattack_protocol"] = dict(version="plus", seed=3, batch_size=50, shard_size=70)
+    extra["autoattack_protocol"] = dict(zip(PROTOCOL, ("plus", 3, 50, 70), strict=True))
     extra["autoattack_warnings"] = [{"kind": kind} for kind in ("dynamic", "zero_gradients")]
     extra["autoattack_unconfirmed"] = 2
     return metrics(samples(), protocols) | extra

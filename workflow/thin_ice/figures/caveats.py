@@ -68,7 +68,8 @@ def warned(accuracy: pd.DataFrame) -> list[str]:
 
 
 def _warning(kind: str, networks: pd.DataFrame) -> str:
-    has = networks.autoattack_warnings.fillna("").str.split(";").map(lambda kinds: kind in kinds)
+    cells = networks.autoattack_warnings.astype(object).fillna("")
+    has = cells.map(lambda cell: kind in cell.split(";"))
     names = [f"{row.variant} of {row.run}, seed {row.seed}" for row in networks[has].itertuples()]
     return (
         f"AutoAttack itself warns of {counted(len(names), 'network')} ({kind.replace('_', ' ')}: "

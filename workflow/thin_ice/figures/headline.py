@@ -82,7 +82,7 @@ def kinds_of(warnings: pd.Series) -> list[str]:
     """The kinds of warnings in a column of the accuracy table, each once. A cell has them between
     semicolons; an empty one is NaN when read from a file.
     """
-    cells = [cell.split(";") for cell in warnings.fillna("").astype(str)]
+    cells = [cell.split(";") for cell in warnings.dropna().astype(str)]
     return sorted({kind for cell in cells for kind in cell if kind})
 
 
