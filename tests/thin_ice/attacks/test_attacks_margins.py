@@ -7,7 +7,7 @@ from torch import nn
 from thin_ice.attacks.apgd_margins import SmallestMargins
 from thin_ice.attacks.autoattack import attacker, run_attack
 from thin_ice.attacks.fmn import margin
-from thin_ice.attacks.versions import CascadeSettings, version_settings
+from thin_ice.attacks.versions import CascadeSettings
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ class Noisy(nn.Module):
     [("Linf", 0.15, "apgd-ce"), ("L2", 0.6, "apgd-t"), ("L1", 1.0, "apgd-ce")],
 )
 def test_watching_changes_no_example_and_no_random_number(trained, correct, norm, eps, name, noisy):
-    settings = version_settings("standard", norm)
+    settings = CascadeSettings((name,), apgd_targets=2, large_repetitions=norm == "L1")
     model = Noisy(trained).eval() if noisy else trained
     package = attacker(model, norm, eps, 0, settings)
     package.attacks_to_run, package.version = [name], "rand"
@@ -55,7 +55,7 @@ def test_watching_changes_no_example_and_no_random_number(trained, correct, norm
 def test_margins_tell_survivors_from_the_broken(trained, correct, norm):
     """By their sign, and they are below the clean ones: only the last ball counts in L1."""
     eps = {"Linf": 0.12, "L1": 0.8}[norm]
-    package = attacker(trained, norm, eps, 0, version_settings("standard", norm))
+    package = attacker(trained, norm, eps, 0, CascadeSettings((), large_repetitions=norm == "L1"))
     outcome = run_attack(package, "apgd-ce", *correct, batch_size=10)
     assert (outcome.margins[outcome.withstood] > 0).all()
     assert 0 < outcome.withstood.sum() < len(outcome.withstood)
