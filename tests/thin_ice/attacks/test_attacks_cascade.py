@@ -10,7 +10,7 @@ import torch
 from pyautoattack import AutoAttack
 
 from thin_ice.attacks.threat import ThreatModel
-from thin_ice.attacks.versions import VERSIONS, CascadeSettings
+from thin_ice.attacks.versions import VERSIONS, CascadeSettings, version_settings
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.data.split import Split
 from thin_ice.evaluation.cascade import Cascade, run_shard
@@ -65,6 +65,31 @@ def test_the_cascade_s_verdicts_are_those_of_one_call_sample_by_sample(
     found = [round(100 * share, 2) for share in survivors]
     assert found == pytest.approx([shares[name] for name in order], abs=0.006)
     assert list(facts["seconds"]) == list(result.flags) == list(order)
+
+
+@pytest.mark.parametrize(
+    ("version", "threat", "samples"),
+    [
+        ("standard", ThreatModel("L1", 1.0), 16),
+        ("plus", LINF, 12),
+        ("rand", L2, 30),
+    ],
+)
+def test_every_version_in_miniature_agrees_with_a_direct_call(
+    trained, digits, tmp_path, version, threat, samples
+):
+    """All the package's own settings, Square's queries alone cut down, on both sides."""
+    split = digits["test"].head(samples)
+    settings = replace(version_settings(version, threat.norm), square_queries=30)
+    cascade = Cascade(threat, settings, seed=3, batch_size=8)
+    table = run_shard(trained, split, cascade, Checkpoint(tmp_path / "shard", "job")).table
+    package = AutoAttack(trained, norm=threat.norm, eps=threat.eps, seed=3, version=version)
+    package.square.n_queries = 30
+    _, predicted = package.run_standard_evaluation(split.floats(), split.labels, batch_size=8)
+    direct = (predicted == split.labels).numpy()
+    assert (table.robust == direct).mean() >= 0.99
+    assert abs(table.robust.mean() - direct.mean()) <= 0.005
+    assert 0 < direct.sum() < samples
 
 
 ABOUT = ["broken_by", "margin_left", "confirmed"]
