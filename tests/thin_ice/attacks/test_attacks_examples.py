@@ -17,7 +17,7 @@ from thin_ice.evaluation.cascade import Cascade, run_shard
 from thin_ice.evaluation.examples import read_examples, write_examples
 from thin_ice.evaluation.recheck import recheck, tolerance
 
-THREATS = [ThreatModel("Linf", 0.15), ThreatModel("L2", 0.6), ThreatModel("L1", 1.0)]
+THREATS = [ThreatModel("Linf", 0.15), ThreatModel("L2", 0.6), ThreatModel("L1", 1.5)]
 ATTACKS = CascadeSettings(("square", "apgd-ce", "apgd-t"), apgd_targets=1, square_queries=30)
 
 
@@ -156,8 +156,8 @@ def test_a_planted_wrong_example_is_not_stored_but_flagged(
 
 
 def test_the_tolerance_is_rounding_and_no_more(threat):
-    """Of an image of 64 values: some millionths of eps."""
-    assert tolerance(threat, 64) / threat.eps < 5e-6
+    """Of an image of 64 values: millionths of eps."""
+    assert tolerance(threat, 64) / threat.eps < 1e-5
 
 
 def test_a_recheck_of_nothing_is_empty(trained, shard, threat):
