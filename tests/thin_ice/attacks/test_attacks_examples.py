@@ -121,7 +121,7 @@ def test_examples_and_margins_survive_a_kill_after_any_attack(
 
 
 FAULTS = {
-    "outside the ball": lambda clean, found, eps: clean + (found - clean) * 1.001,
+    "outside the ball": lambda clean, found, eps: (clean + 1.001 * (found - clean)).clamp(0, 1),
     "outside the box": lambda clean, found, eps: torch.where(found == found.max(), 1.0001, found),
     "not adversarial": lambda clean, found, eps: clean.clone(),
 }
