@@ -435,7 +435,7 @@ def test_an_entry_that_names_another_module_is_other_code(checkout):
 
 
 def test_a_default_that_the_study_leaves_is_part_of_it(checkout):
-    checkout.replace("study/resolve.py", '"targets": 9', '"targets": 8')
+    checkout.replace("study/resolve.py", '    "seed": 0,', '    "seed": 1,')
     assert checkout.plan() == ATTACKED | SAVED
 
 

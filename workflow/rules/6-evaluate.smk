@@ -8,6 +8,8 @@ rule autoattack:
         model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/model.safetensors"),
     output:
         outcomes=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/autoattack/shard{{shard}}/outcomes.parquet",
+        examples=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/autoattack/shard{{shard}}/examples.safetensors",
+        checks=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/autoattack/shard{{shard}}/checks.json",
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/autoattack/shard{{shard}}/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-autoattack{{shard}}.log",
@@ -31,7 +33,8 @@ rule evaluate:
         records_if_again("{run}/seed{seed}/{variant}/evaluation"),
         dataset=ancient(dataset_of),
         model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/model.safetensors"),
-        shards=ancient(shards_of),
+        shards=ancient(shards_of("outcomes.parquet")),
+        checks=ancient(shards_of("checks.json")),
     output:
         samples=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/evaluation/samples.parquet",
         metrics=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/evaluation/metrics.json",
@@ -49,5 +52,5 @@ rule evaluate:
         "Evaluate {wildcards.variant}: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice evaluate --job {params.job:q} --dataset {input.dataset:q}"
-        " --model {input.model:q} --shards {input.shards:q} --threads {threads}"
+        " --model {input.model:q} --shards {input.shards:q} --checks {input.checks:q} --threads {threads}"
         f"{RECORD_AND_LOG}"

@@ -19,11 +19,15 @@ def any_of(runs):
     return "|".join(runs) or "(?!)"
 
 
-def shards_of(wildcards):
-    """The AutoAttack shards that together cover the network's test split."""
-    network = network_of(wildcards)
-    folder = f"{STUDY_FOLDER}/{network.folder}/autoattack"
-    return [f"{folder}/shard{n}/outcomes.parquet" for n in STUDY.shards(network.parts[0])]
+def shards_of(file):
+    """Input function: a file of each AutoAttack shard; together they cover the test split."""
+
+    def files(wildcards):
+        network = network_of(wildcards)
+        folder = f"{STUDY_FOLDER}/{network.folder}/autoattack"
+        return [f"{folder}/shard{n}/{file}" for n in STUDY.shards(network.parts[0])]
+
+    return files
 
 
 def of_run(networks, file):

@@ -8,13 +8,9 @@ import torch
 from pyautoattack import AutoAttack
 from torch import nn
 
-from thin_ice.attacks.autoattack import (
-    VERSIONS,
-    CascadeSettings,
-    attacker,
-    predictions,
-    run_attack,
-)
+from thin_ice.attacks.autoattack import attacker, predictions, run_attack
+from thin_ice.attacks.versions import VERSIONS, CascadeSettings, version_settings
+from thin_ice.errors import ThinIceError
 
 PARTS = {  # the package's object for each attack
     "apgd-ce": "apgd",
@@ -33,12 +29,13 @@ def settings_of(part):
     return {name: v for name, v in plain.items() if name not in ("device", "loss", "targeted")}
 
 
-@pytest.mark.parametrize("norm", ["Linf", "L2"])
+@pytest.mark.parametrize("norm", ["Linf", "L2", "L1"])
 @pytest.mark.parametrize("version", ["standard", "plus", "rand"])
 def test_every_version_has_the_package_s_settings_attribute_by_attribute(network, norm, version):
     theirs = AutoAttack(network, norm=norm, eps=0.1, seed=7, version=version)
-    ours = attacker(network, norm, 0.1, 7, VERSIONS[version])
-    assert list(VERSIONS[version].attacks) == theirs.attacks_to_run
+    settings = version_settings(version, norm)
+    ours = attacker(network, norm, 0.1, 7, settings)
+    assert list(settings.attacks) == theirs.attacks_to_run
     for name in theirs.attacks_to_run:
         found, expected = (settings_of(getattr(o, PARTS[name])) for o in (ours, theirs))
         assert len(expected) > 5
@@ -62,14 +59,63 @@ def test_versions_by_hand(network):
 
 
 def test_every_setting_of_a_custom_cascade_reaches_the_package(network):
-    settings = CascadeSettings(("apgd-ce",), 2, 3, 4, 5, 6)
+    settings = CascadeSettings(("apgd-ce",), 2, 3, 4, 5, 6, 7, True)
     package = attacker(network, "L2", 0.5, 9, settings)
     assert (package.apgd.n_restarts, package.apgd.eot_iter) == (2, 3)
-    assert package.apgd_targeted.n_target_classes == package.fab.n_target_classes == 4
+    assert (package.apgd_targeted.n_target_classes, package.fab.n_target_classes) == (4, 5)
     assert package.apgd_targeted.n_restarts == 1
-    assert (package.fab.n_restarts, package.square.n_queries) == (5, 6)
+    assert (package.fab.n_restarts, package.square.n_queries) == (6, 7)
+    assert package.apgd.use_largereps is package.apgd_targeted.use_largereps is True
     for part in (package.apgd, package.apgd_targeted, package.fab, package.square):
         assert (part.norm, part.eps, part.seed) == ("L2", 0.5, 9)
+
+
+def test_standard_in_l1_by_hand(network):
+    standard = attacker(network, "L1", 12, 0, version_settings("standard", "L1"))
+    assert (standard.apgd.n_restarts, standard.apgd_targeted.n_target_classes) == (5, 5)
+    assert (standard.fab.n_target_classes, standard.fab.n_restarts) == (9, 1)
+    assert standard.apgd.use_largereps
+    assert standard.apgd_targeted.use_largereps
+
+
+class Logits(nn.Module):
+    """A linear network of so many classes."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.linear = nn.Linear(64, classes)
+
+    def forward(self, images):
+        return self.linear(images.flatten(1))
+
+
+@pytest.mark.parametrize("name", ["apgd-t", "fab-t"])
+def test_more_targets_than_wrong_classes_end_the_package_but_not_us(name, digits):
+    """Four classes, nine targets: every wrong class is aimed at, and nothing is left to aim at."""
+    torch.manual_seed(0)
+    model, images = Logits(4), digits["test"].head(6).floats()
+    labels = model(images).argmax(1)
+    few = CascadeSettings((name,), square_queries=5)
+    asked = attacker(model, "Linf", 0.001, 0, few)
+    with pytest.raises(IndexError):
+        run_attack(asked, name, images, labels, 6)
+    settings = few.for_classes(4)
+    assert (settings.apgd_targets, settings.fab_targets) == (3, 3)
+    outcome = run_attack(attacker(model, "Linf", 0.001, 0, settings), name, images, labels, 6)
+    assert outcome.withstood.any()
+    assert outcome.warnings == []
+
+
+@pytest.mark.parametrize(("name", "classes"), [("apgd-t", 3), ("apgd-dlr", 2)])
+def test_a_loss_that_needs_more_logits_is_refused_in_a_sentence(name, classes, digits):
+    settings = CascadeSettings((name,))
+    with pytest.raises(ThinIceError, match=rf"{name} on a network of {classes} classes; allowed"):
+        settings.for_classes(classes)
+    assert settings.for_classes(classes + 1).attacks == (name,)
+    model, images = Logits(classes), digits["test"].head(2).floats()
+    package = attacker(model, "Linf", 0.1, 0, settings)
+    with pytest.raises(IndexError):
+        run_attack(package, name, images, model(images).argmax(1), 2)
 
 
 def attack(model, split, name="apgd-ce", eps=0.15):
@@ -106,6 +152,27 @@ def test_warnings_are_of_one_run_only(trained, correct):
     assert len(attack(probabilities, correct.head(2)).warnings) == 1
     assert len(attack(probabilities, correct.head(2)).warnings) == 1
     assert attacker(trained, "Linf", 0.1, 0, VERSIONS["standard"]).logger.handlers == before
+
+
+class Optimises(nn.Module):
+    """A dynamic defense: takes a gradient whenever it is asked."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        moved = images.detach().requires_grad_(True)
+        with torch.enable_grad():
+            torch.autograd.grad(self.model(moved).sum(), moved)
+        return self.model(images)
+
+
+def test_a_dynamic_network_is_warned_of_and_the_next_one_is_not_accused(trained, correct):
+    few = correct.head(2)
+    (warning,) = attack(Optimises(trained), few).warnings
+    assert "dynamic defense" in warning
+    assert attack(trained, few).warnings == []
 
 
 class Fails(nn.Module):

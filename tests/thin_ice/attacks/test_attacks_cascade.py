@@ -9,11 +9,12 @@ import pytest
 import torch
 from pyautoattack import AutoAttack
 
-from thin_ice.attacks.autoattack import VERSIONS, CascadeSettings
 from thin_ice.attacks.threat import ThreatModel
+from thin_ice.attacks.versions import VERSIONS, CascadeSettings, version_settings
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.data.split import Split
-from thin_ice.evaluation.cascade import OUTCOME, Cascade, run_shard
+from thin_ice.evaluation.cascade import Cascade, run_shard
+from thin_ice.evaluation.outcomes import OUTCOME
 
 LINF, L2 = ThreatModel("Linf", 0.15), ThreatModel("L2", 0.6)
 
@@ -24,8 +25,8 @@ def one_call(model, split, cascade, order, caplog):
     assert package.version == "standard"
     package.attacks_to_run = list(order)
     package.square.n_queries = cascade.settings.square_queries
-    package.fab.n_target_classes = cascade.settings.targets
-    package.apgd_targeted.n_target_classes = cascade.settings.targets
+    package.fab.n_target_classes = cascade.settings.fab_targets
+    package.apgd_targeted.n_target_classes = cascade.settings.apgd_targets
     package.logger.addHandler(caplog.handler)
     with caplog.at_level(logging.DEBUG, logger="auto-attack"):
         _, predicted = package.run_standard_evaluation(
@@ -52,9 +53,10 @@ def test_the_cascade_s_verdicts_are_those_of_one_call_sample_by_sample(
     trained, digits, tmp_path, caplog, threat, order, targets, batch_size
 ):
     split = digits["test"].head(60)
-    settings = CascadeSettings(order, targets=targets, square_queries=60)
+    settings = CascadeSettings(order, apgd_targets=targets, fab_targets=targets, square_queries=60)
     cascade = Cascade(threat, settings, seed=3, batch_size=batch_size)
-    table, facts = run_shard(trained, split, cascade, Checkpoint(tmp_path / "shard", "job"))
+    result = run_shard(trained, split, cascade, Checkpoint(tmp_path / "shard", "job"))
+    table, facts = result.table, result.facts
     predicted, shares = one_call(trained, split, cascade, order, caplog)
     assert table.robust.tolist() == (predicted == split.labels).tolist()
     assert 0 < table.robust.sum() < 60
@@ -62,10 +64,38 @@ def test_the_cascade_s_verdicts_are_those_of_one_call_sample_by_sample(
     survivors = (table[columns(order)] == "withstood").mean()
     found = [round(100 * share, 2) for share in survivors]
     assert found == pytest.approx([shares[name] for name in order], abs=0.006)
-    assert list(facts["seconds"]) == list(facts["warnings"]) == list(order)
+    assert list(facts["seconds"]) == list(result.flags) == list(order)
 
 
-CHEAP = CascadeSettings(("square", "apgd-ce", "fab-t", "apgd-t"), targets=1, square_queries=30)
+@pytest.mark.parametrize(
+    ("version", "threat", "samples"),
+    [
+        ("standard", ThreatModel("L1", 1.0), 16),
+        ("plus", LINF, 12),
+        ("rand", L2, 30),
+    ],
+)
+def test_every_version_in_miniature_agrees_with_a_direct_call(
+    trained, digits, tmp_path, version, threat, samples
+):
+    """All the package's own settings, Square's queries alone cut down, on both sides."""
+    split = digits["test"].head(samples)
+    settings = replace(version_settings(version, threat.norm), square_queries=30)
+    cascade = Cascade(threat, settings, seed=3, batch_size=8)
+    table = run_shard(trained, split, cascade, Checkpoint(tmp_path / "shard", "job")).table
+    package = AutoAttack(trained, norm=threat.norm, eps=threat.eps, seed=3, version=version)
+    package.square.n_queries = 30
+    _, predicted = package.run_standard_evaluation(split.floats(), split.labels, batch_size=8)
+    direct = (predicted == split.labels).numpy()
+    assert (table.robust == direct).mean() >= 0.99
+    assert abs(table.robust.mean() - direct.mean()) <= 0.005
+    assert 0 < direct.sum() < samples
+
+
+ABOUT = ["broken_by", "margin_left", "confirmed"]
+CHEAP = CascadeSettings(
+    ("square", "apgd-ce", "fab-t", "apgd-t"), apgd_targets=1, fab_targets=1, square_queries=30
+)
 
 
 def cheap(**changes):
@@ -86,7 +116,7 @@ def finished(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(trained, shard, finished):
     """The table of a run that nothing interrupts."""
-    return run_shard(trained, shard, cheap(), Checkpoint(finished, "job"))[0]
+    return run_shard(trained, shard, cheap(), Checkpoint(finished, "job")).table
 
 
 def test_each_sample_is_attacked_until_it_breaks_and_not_after(trained, shard, whole):
@@ -135,21 +165,22 @@ def test_a_killed_shard_resumes_with_the_same_table_and_repeats_nothing(
         run_shard(trained, shard, cheap(), killed)
     hook.remove()
     resumed = Watched(tmp_path / "shard", "job")
-    table, facts = run_shard(trained, shard, cheap(), resumed)
-    pd.testing.assert_frame_equal(table, whole)
+    result = run_shard(trained, shard, cheap(), resumed)
+    pd.testing.assert_frame_equal(result.table, whole)
     attacks = list(CHEAP.attacks)
     assert killed.saves == [attacks[: i + 1] for i in range(done)]
     assert resumed.saves == [attacks[: i + 1] for i in range(done, 4)]
-    assert list(facts["seconds"]) == attacks
+    assert list(result.facts["seconds"]) == attacks
 
 
 def test_a_finished_shard_attacks_nothing_again(trained, shard, whole, finished):
+    """It looks at its clean images and its examples once more, two batches and two, or less."""
     calls = []
     hook = trained.register_forward_pre_hook(lambda *_: calls.append(1))
-    again, _ = run_shard(trained, shard, cheap(), Checkpoint(finished, "job"))
+    again = run_shard(trained, shard, cheap(), Checkpoint(finished, "job")).table
     hook.remove()
     pd.testing.assert_frame_equal(again, whole)
-    assert not calls
+    assert len(calls) <= 4
 
 
 def test_a_checkpoint_of_another_protocol_is_not_resumed(trained, shard, tmp_path):
@@ -160,36 +191,39 @@ def test_a_checkpoint_of_another_protocol_is_not_resumed(trained, shard, tmp_pat
 
 
 def test_the_same_protocol_gives_the_same_table_again(trained, shard, whole, tmp_path):
-    again, _ = run_shard(trained, shard, cheap(), Checkpoint(tmp_path / "again", "job"))
+    again = run_shard(trained, shard, cheap(), Checkpoint(tmp_path / "again", "job")).table
     pd.testing.assert_frame_equal(again, whole)
 
 
 def test_a_shard_beyond_the_end_is_an_empty_table_with_every_column(trained, digits, tmp_path):
     beyond = digits["test"].shard(10_000, 40)
-    table, facts = run_shard(trained, beyond, cheap(), Checkpoint(tmp_path / "shard", "job"))
-    assert len(table) == 0
-    assert list(table) == ["sample_id", *columns(CHEAP.attacks), "robust"]
-    assert list(facts["seconds"]) == list(CHEAP.attacks)
+    result = run_shard(trained, beyond, cheap(), Checkpoint(tmp_path / "shard", "job"))
+    assert len(result.table) == 0
+    assert list(result.table) == ["sample_id", *columns(CHEAP.attacks), "robust", *ABOUT]
+    assert list(result.facts["seconds"]) == list(CHEAP.attacks)
 
 
 def test_misclassified_samples_are_skipped_by_every_attack(trained, shard, tmp_path):
     wrong = (trained(shard.floats()).argmax(1) + 1) % 10
     split = Split(shard.images, wrong, shard.ids)
-    table, facts = run_shard(trained, split, cheap(), Checkpoint(tmp_path / "shard", "job"))
-    assert not table.robust.any()
-    assert (table[columns(CHEAP.attacks)] == "skipped").all(axis=None)
-    assert all(warnings == [] for warnings in facts["warnings"].values())
+    result = run_shard(trained, split, cheap(), Checkpoint(tmp_path / "shard", "job"))
+    assert not result.table.robust.any()
+    assert (result.table[columns(CHEAP.attacks)] == "skipped").all(axis=None)
+    assert (result.table.broken_by == "clean").all()
+    assert (result.table.margin_left <= 0).all()
+    assert not any(result.flags.values())
 
 
 def test_the_last_survivor_alone_is_attacked_too(trained, shard, tmp_path):
     correct = (trained(shard.floats()).argmax(1) == shard.labels).nonzero()[:1, 0]
     lone = Split(shard.images[correct], shard.labels[correct], shard.ids[correct])
-    table, _ = run_shard(trained, lone, cheap(), Checkpoint(tmp_path / "shard", "job"))
+    table = run_shard(trained, lone, cheap(), Checkpoint(tmp_path / "shard", "job")).table
     assert set(table[OUTCOME + "square"]) <= {"withstood", "broken"}
 
 
-def test_warnings_travel_in_the_facts(trained, shard, tmp_path):
-    model = torch.nn.Sequential(trained, torch.nn.Softmax(1))
+def test_warnings_are_data_with_their_kind(trained, shard, tmp_path):
+    model = torch.nn.Sequential(trained, torch.nn.Softmax(1)).eval()
     cascade = cheap(attacks=("square",))
-    _, facts = run_shard(model, shard, cascade, Checkpoint(tmp_path / "shard", "job"))
-    assert "probability distribution" in facts["warnings"]["square"][0]
+    (flag,) = run_shard(model, shard, cascade, Checkpoint(tmp_path / "s", "job")).flags["square"]
+    assert flag["kind"] == "probabilities"
+    assert "probability distribution" in flag["message"]

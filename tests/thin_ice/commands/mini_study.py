@@ -70,7 +70,7 @@ FILES = {  # what each stage writes beside its record
     "dense": MODEL,
     "prune": MODEL,
     "finetune": MODEL,
-    "autoattack": ("outcomes.parquet",),
+    "autoattack": ("outcomes.parquet", "examples.safetensors", "checks.json"),
     "evaluate": ("samples.parquet", "metrics.json"),
     "distances": ("distances.parquet",),
     "indicators": ("indicators.parquet", "indicators.json"),

@@ -2,17 +2,19 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 from mini_study import DATASET, call, run, steps
 
 import thin_ice
+from thin_ice.models.artifact import save_model
+from thin_ice.models.network import Architecture
 
 torch.set_num_threads(1)
 
@@ -162,17 +164,69 @@ def test_the_checkpoint_of_another_job_is_neither_used_nor_left(root):
     assert not left.exists()
 
 
-def test_shards_of_another_network_or_split_are_refused(root):
-    run(DENSE, root)
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory):
+    """The study's folder with a dense network whose shards are done."""
+    folder = tmp_path_factory.mktemp("attacked")
+    for step in STEPS.values():
+        if step.stage in ("dataset", "dense") or (
+            step.stage == "autoattack" and step.folder.startswith(f"{DENSE.folder}/")
+        ):
+            run(step, folder)
+    return folder
+
+
+@pytest.fixture
+def shards(attacked, tmp_path):
+    shutil.copytree(attacked, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def test_a_shard_of_another_network_is_refused(shards):
+    """Another dense network in place of the one that was attacked."""
+    run(changed(DENSE, seed=1), shards)
     evaluate = NAMED["evaluate"]
-    for number, shard in enumerate(evaluate.inputs["shards"]):
-        ids = range(1000 * number, 1000 * number + 10)
-        table = pd.DataFrame({"sample_id": ids, "autoattack_square": "broken", "robust": False})
-        (root / shard).parent.mkdir(parents=True)
-        table.to_parquet(root / shard)
-    words = "30 samples were evaluated but the AutoAttack shards hold 20 verdicts"
-    fails_with_one_line(evaluate, root, words)
-    assert files(root / evaluate.folder) == []
+    fails_with_one_line(evaluate, shards, "shard0/outcomes.parquet attacked another network")
+    assert files(shards / evaluate.folder) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (lambda paths: paths[:1], "shard 1 of AutoAttack is missing"),
+        (lambda paths: [*paths, paths[0]], "shard 0 of AutoAttack is given 2 times"),
+    ],
+)
+def test_a_missing_or_doubled_shard_is_named(shards, given, words):
+    evaluate = NAMED["evaluate"]
+    inputs = {
+        name: given(paths) if name in ("shards", "checks") else paths
+        for name, paths in evaluate.inputs.items()
+    }
+    fails_with_one_line(replace(evaluate, inputs=inputs), shards, words)
+    assert files(shards / evaluate.folder) == []
+
+
+def test_tables_without_their_checks_are_refused(shards):
+    evaluate = NAMED["evaluate"]
+    inputs = evaluate.inputs | {"checks": evaluate.inputs["checks"][:1]}
+    fails_with_one_line(replace(evaluate, inputs=inputs), shards, "--shards names 2 files")
+
+
+@pytest.mark.parametrize("stage", ["autoattack", "evaluate", "distances"])
+@pytest.mark.parametrize(
+    ("shape", "classes", "words"),
+    [((1, 8, 8), 4, "has 4 classes; allowed: 10"), ((3, 8, 8), 10, "takes images of")],
+)
+def test_a_network_for_other_data_is_refused(shards, stage, shape, classes, words):
+    step = NAMED[stage]
+    architecture = Architecture("digits_cnn", {"width": 4}, shape, classes, normalize=False)
+    path = shards / step.inputs["model"][0]
+    path.with_name("provenance.json").unlink()
+    save_model(path, architecture.build(0), architecture, about={"dataset": "digits"})
+    before = files(shards / step.folder)
+    fails_with_one_line(step, shards, words)
+    assert set(files(shards / step.folder)) <= set(before)
 
 
 @pytest.mark.parametrize(

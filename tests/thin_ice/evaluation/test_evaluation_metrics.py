@@ -9,6 +9,7 @@ import pytest
 from thin_ice.errors import ThinIceError
 from thin_ice.evaluation.flags import INDICATORS, network_indicators
 from thin_ice.evaluation.metrics import accuracy, join_shards, metrics
+from thin_ice.evaluation.shards import PROTOCOL
 from thin_ice.evaluation.summary import accuracy_table
 
 Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
@@ -118,6 +119,9 @@ NETWORKS = [
 def finished(protocols):
     """A network's metrics file."""
     extra = {"dataset": "digits", "sparsity": {"prunable": 0.88, "all_parameters": 0.85}}
+    extra["autoattack_protocol"] = dict(zip(PROTOCOL, ("plus", 3, 50, 70), strict=True))
+    extra["autoattack_warnings"] = [{"kind": kind} for kind in ("dynamic", "zero_gradients")]
+    extra["autoattack_unconfirmed"] = 2
     return metrics(samples(), protocols) | extra
 
 
@@ -148,6 +152,10 @@ def test_the_accuracy_table_has_one_row_a_network_and_protocol():
     assert (row.sparsity_of_prunable, row.sparsity_of_all_parameters) == (0.88, 0.85)
     assert row.claimed_any_iterate_percent == pytest.approx(50)
     assert row.overestimate_points == pytest.approx(-5)
+    protocol = [row[f"autoattack_{name}"] for name in PROTOCOL]
+    assert protocol == ["plus", 3, 50, 70]
+    assert row.autoattack_warnings == "dynamic;zero_gradients"
+    assert row.autoattack_unconfirmed == 2
     for what, hits in (("clean", 90), ("claimed", 55), ("autoattack", 60)):
         interval = row[f"{what}_low_percent"], row[f"{what}_high_percent"]
         assert interval == pytest.approx(wilson(hits, 100))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from thin_ice.attacks.autoattack import CascadeSettings
 from thin_ice.attacks.threat import ThreatModel
+from thin_ice.attacks.versions import CascadeSettings
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.data.split import Split
 from thin_ice.evaluation import cascade
@@ -73,21 +73,31 @@ def result(shard, tmp_path_factory):
 
 
 def test_a_shards_table_has_its_samples_an_outcome_an_attack_and_the_verdict(result, shard):
-    table, facts = result
-    assert list(table.columns) == ["sample_id", *COLUMNS, "robust"]
+    table, facts = result.table, result.facts
+    about = ["robust", "broken_by", "margin_left", "confirmed"]
+    assert list(table.columns) == ["sample_id", *COLUMNS, *about]
     assert table.sample_id.tolist() == shard.ids.tolist()
-    assert list(facts["seconds"]) == list(facts["warnings"]) == list(ATTACKS)
+    assert list(facts["seconds"]) == list(result.flags) == list(ATTACKS)
+
+
+def test_the_facts_say_what_a_sample_cost_in_each_attack(result):
+    table, facts = result.table, result.facts
+    for name, column in zip(ATTACKS, COLUMNS, strict=True):
+        given = int((table[column] != "skipped").sum())
+        assert facts["attacked"][name] == given
+        each = facts["seconds_per_attacked_sample"][name]
+        assert each == pytest.approx(facts["seconds"][name] / given, abs=1e-6)
 
 
 def test_misclassified_samples_are_attacked_by_nobody_and_never_robust(result):
-    wrong = result[0].iloc[::4]
+    wrong = result.table.iloc[::4]
     assert (wrong[COLUMNS] == "skipped").all(axis=None)
     assert not wrong.robust.any()
-    assert (result[0].drop(wrong.index).autoattack_square != "skipped").all()
+    assert (result.table.drop(wrong.index).autoattack_square != "skipped").all()
 
 
 def test_a_broken_sample_is_attacked_no_further_and_is_not_robust(result):
-    table = result[0]
+    table = result.table
     right = table[table.autoattack_square != "skipped"]
     assert {"broken", "withstood"} == set(right.autoattack_square)
     broken = right.autoattack_square == "broken"
@@ -111,16 +121,18 @@ def test_a_killed_shard_goes_on_after_its_last_attack_with_the_same_verdicts(
     monkeypatch.setattr(cascade, "run_attack", killed_in_the_second)
     with pytest.raises(KeyboardInterrupt):
         run_shard(network(), shard, CASCADE, checkpoint)
-    table, facts = run_shard(network(), shard, CASCADE, checkpoint)
+    again = run_shard(network(), shard, CASCADE, checkpoint)
     assert done == ["square", "apgd-ce", "apgd-ce"]
-    pd.testing.assert_frame_equal(table, result[0])
-    assert list(facts["seconds"]) == list(ATTACKS)
+    pd.testing.assert_frame_equal(again.table, result.table)
+    assert torch.equal(again.examples.images, result.examples.images)
+    assert list(again.facts["seconds"]) == list(ATTACKS)
 
 
 @pytest.mark.parametrize("samples", [0, 1])
 def test_a_shard_with_nobody_to_attack_has_the_same_columns(shard, samples, tmp_path, result):
-    table, _ = run_shard(network(), shard.head(samples), CASCADE, Checkpoint(tmp_path / "c", "job"))
-    assert list(table.columns) == list(result[0].columns)
+    checkpoint = Checkpoint(tmp_path / "c", "job")
+    table = run_shard(network(), shard.head(samples), CASCADE, checkpoint).table
+    assert list(table.columns) == list(result.table.columns)
     assert len(table) == samples
     assert not table.robust.any()
     assert table.robust.dtype == np.bool_

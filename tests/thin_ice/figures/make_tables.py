@@ -56,6 +56,7 @@ def _accuracies(network, labels):
             "protocol": f"pgd_{label}",
             **_interval("claimed", robust + 5),
             **_interval("autoattack", robust),
+            **{"autoattack_warnings": "", "autoattack_unconfirmed": 0},
             "overestimate_points": 5.0,
             "attacked_for_indicators": 57,
             **_indicators("claimed", incomplete_optimisation=0.08),

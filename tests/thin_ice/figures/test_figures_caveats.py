@@ -1,11 +1,14 @@
 """A caveat appears when the tables call for it, and only then."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from make_tables import EPS, make_finished
 
 from thin_ice.figures import caveats as c
+from thin_ice.figures.headline import headline_cells, headline_table
 from thin_ice.figures.what_was_run import what_was_run
 
 
@@ -109,3 +112,34 @@ def test_a_sample_that_flips_within_eps_where_autoattack_failed_is_a_disagreemen
 
 def test_attacks_that_agree_are_no_caveat():
     assert c.disagreements(planted(["kept", "lost", "never"], [0.3, 0.21, 0.2]), 0.2) == []
+
+
+def test_autoattack_s_own_warnings_are_named_with_their_networks_and_mark_the_headline():
+    finished = make_finished(seeds=(0, 1))
+    one = (finished.accuracy.variant == "m0-0.9") & (finished.accuracy.seed == 1)
+    finished.accuracy["autoattack_warnings"] = one.map({True: "dynamic;zero_gradients", False: ""})
+    finished.accuracy["autoattack_unconfirmed"] = one.map({True: 3, False: 0})
+    dynamic, zeros, unconfirmed = [
+        text for text in c.caveats(finished) if "AutoAttack itself" in text or "counts as" in text
+    ]
+    for text, kind in ((dynamic, "dynamic"), (zeros, "zero gradients")):
+        assert kind in text
+        assert "1 network" in text
+        assert "m0-0.9" in text
+        assert "seed 1" in text
+    assert unconfirmed.startswith("3 samples")
+    header, rows = headline_cells(headline_table(finished.accuracy, finished.classes))
+    remarks = {row[0]: row[header.index("remark")] for row in rows}
+    assert remarks["m0 0.9"] == "AutoAttack warns: dynamic and zero gradients; 3 unconfirmed"
+    assert not remarks["m0 0.99"]
+
+
+def test_a_table_read_from_a_file_has_no_warnings_where_the_cell_is_empty(tmp_path):
+    finished = make_finished()
+    finished.accuracy.to_csv(tmp_path / "accuracy.csv", index=False)
+    read = pd.read_csv(tmp_path / "accuracy.csv")
+    assert read.autoattack_warnings.isna().all()
+    assert not headline_table(read, finished.classes).warnings.any()
+    assert not any(
+        "AutoAttack itself" in text for text in c.caveats(replace(finished, accuracy=read))
+    )

@@ -9,56 +9,40 @@ all three belong to the declared protocol.
 """
 
 import logging
+import math
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from pyautoattack import AutoAttack
+from pyautoattack import AutoAttack, checks
 from torch import Tensor, nn
 
+from thin_ice.attacks.apgd_margins import SmallestMargins
 from thin_ice.attacks.modes import under_attack
+from thin_ice.attacks.versions import CascadeSettings
 
-
-@dataclass(frozen=True)
-class CascadeSettings:
-    """What a version of AutoAttack means. All of it is set explicitly on the package's object,
-    since its ``custom`` version keeps other defaults (five restarts) than ``standard`` has.
-    """
-
-    attacks: tuple[str, ...]
-    apgd_restarts: int = 1
-    eot_iterations: int = 1  # forward passes averaged by APGD, for randomised networks
-    targets: int = 9  # classes that the targeted attacks aim at
-    fab_restarts: int = 1
-    square_queries: int = 5000
-
-
-VERSIONS = {
-    "standard": CascadeSettings(("apgd-ce", "apgd-t", "fab-t", "square")),
-    "plus": CascadeSettings(
-        ("apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"),
-        apgd_restarts=5,
-        fab_restarts=5,
-    ),
-    "rand": CascadeSettings(("apgd-ce", "apgd-dlr"), eot_iterations=20),
-}
+APGD = {"apgd-ce": "apgd", "apgd-dlr": "apgd", "apgd-t": "apgd_targeted"}  # the package's objects
 
 
 @dataclass(frozen=True)
 class AttackOutcome:
-    """What one link of the cascade did to the samples it was given."""
+    """What one link of the cascade did to the N samples it was given."""
 
     attack: str
-    withstood: Tensor  # bool, one a sample given
+    withstood: Tensor  # bool, (N,)
+    adversarial: Tensor  # float32, (N, C, H, W): what it found, or the clean image
+    margins: Tensor  # float32, (N,): the smallest at APGD's best points, NaN for other attacks
     warnings: list[str]  # what the package's own checks had to say
 
 
 def attacker(
     model: nn.Module, norm: str, eps: float, seed: int, settings: CascadeSettings
 ) -> AutoAttack:
-    """The package's object with every setting of the declared version in place."""
+    """The package's object with every setting of the declared version in place, since its
+    ``custom`` version keeps other defaults (five restarts) than ``standard`` has.
+    """
     device = next(model.parameters()).device
     attack = AutoAttack(
         model, norm=norm, eps=eps, seed=seed, device=device, version="custom", attacks=[]
@@ -66,7 +50,10 @@ def attacker(
     attack.apgd.n_restarts = settings.apgd_restarts
     attack.apgd.eot_iter = settings.eot_iterations
     attack.apgd_targeted.n_restarts = 1
-    attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = settings.targets
+    attack.apgd_targeted.n_target_classes = settings.apgd_targets
+    attack.apgd.use_largereps = settings.large_repetitions
+    attack.apgd_targeted.use_largereps = settings.large_repetitions
+    attack.fab.n_target_classes = settings.fab_targets
     attack.fab.n_restarts = settings.fab_restarts
     attack.square.n_queries = settings.square_queries
     if settings.eot_iterations > 1:
@@ -77,11 +64,18 @@ def attacker(
 def run_attack(
     package: AutoAttack, name: str, images: Tensor, labels: Tensor, batch_size: int
 ) -> AttackOutcome:
-    """One link of the cascade on correctly classified float images (N, C, H, W) in [0, 1]."""
+    """One link of the cascade on correctly classified float images (N, C, H, W) in [0, 1].
+
+    Raises:
+        UnusableInput: the network's logits are not finite somewhere on APGD's way.
+    """
     package.attacks_to_run = [name]
-    with under_attack(package.model), _warnings_of(package) as warnings, _tracer_kept():
-        _, predicted = package.run_standard_evaluation(images, labels, batch_size=batch_size)
-    return AttackOutcome(name, predicted == labels, warnings)
+    smallest = SmallestMargins(package.model, images, labels) if name in APGD else None
+    watching = smallest.watching(getattr(package, APGD[name])) if smallest else nullcontext()
+    with under_attack(package.model), _warnings_of(package) as warnings, _tracer_kept(), watching:
+        found, predicted = package.run_standard_evaluation(images, labels, batch_size=batch_size)
+    margins = smallest.of_samples() if smallest else images.new_full((len(images),), math.nan)
+    return AttackOutcome(name, predicted == labels, found, margins, warnings)
 
 
 @torch.no_grad()
@@ -102,6 +96,9 @@ def _warnings_of(package: AutoAttack) -> Iterator[list[str]]:
 
     handler = Collector(level=logging.WARNING)
     package.logger.addHandler(handler)
+    # Its count of gradients taken inside a forward pass is kept for the whole process: one
+    # dynamic network would have every later one accused.
+    checks.funcs.update(dict.fromkeys(checks.funcs, 0))
     try:
         yield messages
     finally:

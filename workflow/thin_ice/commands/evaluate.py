@@ -1,5 +1,6 @@
 """One network's per-sample table: clean predictions, claimed protocols, AutoAttack's verdicts."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -7,34 +8,54 @@ import pandas as pd
 from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.commands.job import Job
+from thin_ice.commands.subject import load_subject
 from thin_ice.commands.tables import write_parquet
-from thin_ice.data.split import load_part
+from thin_ice.data.split import Split
 from thin_ice.device import prepare
+from thin_ice.errors import ThinIceError
 from thin_ice.evaluation.claimed import clean_table, protocol_table
 from thin_ice.evaluation.metrics import join_shards, metrics
+from thin_ice.evaluation.shards import Shard, Subject, autoattack_numbers, require_shards
 from thin_ice.evaluation.summary import TRAINED
 from thin_ice.files import write_json
-from thin_ice.models.artifact import load_model
+from thin_ice.provenance.hashing import sha256
 from thin_ice.sparsity.accounting import account
 
 PREPARE = prepare
-INPUTS = ("dataset", "model", "shards")
+INPUTS = ("dataset", "model", "shards", "checks")
 
 
 def run(job: Job) -> list[Path]:
     wanted = job.parameters
-    test = load_part(job.input("dataset"), "test", job.device)
-    loaded = load_model(job.input("model"), job.device)
+    loaded, test = load_subject(job)
+    shards = _shards(job, test)
     protocols = {name: Protocol(**fields) for name, fields in wanted["protocols"].items()}
     threat = ThreatModel(**wanted["threat"])
     clean = clean_table(loaded.model, test)
     claimed = protocol_table(loaded.model, test, threat, protocols, wanted["seed"])
-    shards = [pd.read_parquet(path) for path in job.inputs["shards"]]
-    samples = join_shards(pd.concat([clean, claimed], axis=1), shards)
+    tables = [shard.table for shard in shards]
+    samples = join_shards(pd.concat([clean, claimed], axis=1), tables)
     report = account(loaded.model, loaded.masks)
     outputs = [job.folder / "samples.parquet", job.folder / "metrics.json"]
     write_parquet(outputs[0], samples)
     about = {"dataset": loaded.about["dataset"], "origin": loaded.about.get("origin", TRAINED)}
-    numbers = about | metrics(samples, list(protocols))
+    numbers = about | metrics(samples, list(protocols)) | autoattack_numbers(shards, samples)
     write_json(outputs[1], numbers | {"sparsity": report.as_dict()})
     return outputs
+
+
+def _shards(job: Job, test: Split) -> list[Shard]:
+    """The network's AutoAttack shards, before anything is computed: a foreign one ends the job."""
+    tables, checks = job.inputs["shards"], job.inputs["checks"]
+    if [path.parent for path in tables] != [path.parent for path in checks]:
+        raise ThinIceError(
+            f"--shards names {len(tables)} files and --checks {len(checks)}; allowed: a table and "
+            "the checks.json beside it for each shard, in one order"
+        )
+    shards = [
+        Shard(str(table), sha256(table), pd.read_parquet(table), json.loads(check.read_text()))
+        for table, check in zip(tables, checks, strict=True)
+    ]
+    digests = [sha256(job.input(name)) for name in ("model", "dataset")]
+    require_shards(shards, Subject(*digests, job.parameters["threat"], test.ids.tolist()))
+    return shards

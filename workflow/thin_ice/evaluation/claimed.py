@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from thin_ice.attacks.checks import checked_logits
 from thin_ice.attacks.claimed import run_protocol
 from thin_ice.attacks.fmn import margin
-from thin_ice.attacks.modes import under_attack
 from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
@@ -18,8 +18,12 @@ BATCH = 500
 
 
 def clean_table(model: nn.Module, split: Split) -> pd.DataFrame:
-    """sample_id, label, prediction, correct and the logit margin of the label (> 0 if right)."""
-    logits = _logits(model, split)
+    """sample_id, label, prediction, correct and the logit margin of the label (> 0 if right).
+
+    Raises:
+        UnusableInput: images, labels, the network's mode or its logits are not what they must be.
+    """
+    logits = checked_logits(model, split.batches(BATCH))
     prediction = logits.argmax(1)
     return pd.DataFrame(
         {
@@ -41,7 +45,11 @@ def protocol_table(
 ) -> pd.DataFrame:
     """Per protocol two columns: right at the last iterate, which is what its authors count whatever
     the clean prediction was, and right at every iterate.
+
+    Raises:
+        UnusableInput: images, labels, the network's mode or its logits are not what they must be.
     """
+    checked_logits(model, split.batches(BATCH))
     columns: dict[str, NDArray[np.bool_]] = {}
     for name, published in protocols.items():
         protocol = published.scaled(threat.eps)
@@ -55,9 +63,3 @@ def protocol_table(
             torch.cat([o.robust_any for o in outcomes]).cpu().numpy()
         )
     return pd.DataFrame(columns)
-
-
-@torch.no_grad()
-def _logits(model: nn.Module, split: Split) -> Tensor:
-    with under_attack(model):
-        return torch.cat([model(images) for images, _ in split.batches(BATCH)])

@@ -5,3 +5,11 @@ WITHSTOOD = "withstood"
 BROKEN = "broken"
 NAMES = (SKIPPED, WITHSTOOD, BROKEN)  # in a checkpoint an outcome is stored as its index
 OUTCOME = "autoattack_"  # prefix of the columns that hold one attack's outcomes
+
+BY_NOBODY = "none"  # in broken_by: robust
+BY_CLEAN = "clean"  # in broken_by: misclassified without any attack
+
+
+def column_of(attack: str) -> str:
+    """``autoattack_apgd_ce`` for ``apgd-ce``."""
+    return OUTCOME + attack.replace("-", "_")

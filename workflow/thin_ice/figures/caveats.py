@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from thin_ice.attacks.flags import MEANING
 from thin_ice.attacks.protocol import PUBLISHED_FOR_EPS
 from thin_ice.evaluation.flags import NONE
 from thin_ice.figures.finished import FEW_SAMPLES, FEW_SEEDS, Finished
-from thin_ice.figures.headline import at_chance
+from thin_ice.figures.headline import at_chance, kinds_of
 from thin_ice.figures.indicator_cells import APGD_NAME, NAMES, NETWORK
 from thin_ice.figures.sentences import too_few
 from thin_ice.figures.words import counted, eps_name, listing, norm_name
@@ -21,6 +22,8 @@ def caveats(finished: Finished) -> list[str]:
         *jpeg_copy(finished.accuracy),
         *degenerate(finished.accuracy, finished.classes),
         *attack_failures(finished.accuracy),
+        *warned(finished.accuracy),
+        *unconfirmed(finished.accuracy),
         *few_seeds(len(finished.seeds)),
         *no_control(finished.thin_ice),
         *few_lost(finished.thin_ice),
@@ -82,6 +85,35 @@ def _raised(flags: pd.Series, what: str) -> list[str]:
     return [
         f"Indicators of attack failure are raised in {raised} of "
         f"{counted(len(flags), 'evaluation')} by {what} ({listing(told)})"
+    ]
+
+
+def warned(accuracy: pd.DataFrame) -> list[str]:
+    """A sentence a kind of AutoAttack's own warnings: of which networks its verdict is in doubt."""
+    networks = accuracy.drop_duplicates(["run", "variant", "seed"])
+    return [_warning(kind, networks) for kind in kinds_of(networks.autoattack_warnings)]
+
+
+def _warning(kind: str, networks: pd.DataFrame) -> str:
+    cells = networks.autoattack_warnings.astype(object).fillna("")
+    has = cells.map(lambda cell: kind in cell.split(";"))
+    names = [f"{row.variant} of {row.run}, seed {row.seed}" for row in networks[has].itertuples()]
+    return (
+        f"AutoAttack itself warns of {counted(len(names), 'network')} ({kind.replace('_', ' ')}: "
+        f"{MEANING[kind]}): {listing(names)}. Its accuracy there may be too high."
+    )
+
+
+def unconfirmed(accuracy: pd.DataFrame) -> list[str]:
+    """Samples counted as broken whose adversarial example did not hold when looked at again."""
+    networks = accuracy.drop_duplicates(["run", "variant", "seed"])
+    count = int(networks.autoattack_unconfirmed.sum())
+    if not count:
+        return []
+    return [
+        f"{counted(count, 'sample')} (all networks together) that AutoAttack counts as broken: the "
+        "adversarial example, looked at again, was outside ε or [0, 1] or classified correctly. "
+        "The verdict stands as AutoAttack gave it."
     ]
 
 

@@ -1,12 +1,12 @@
 """The headline table: every network's accuracies, seeds averaged; as data and as Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
 from thin_ice.evaluation.summary import TRAINED
 from thin_ice.figures.indicator_cells import marks, together
-from thin_ice.figures.words import number, pair_name, spread
+from thin_ice.figures.words import listing, number, pair_name, spread
 
 NETWORK = ["run", "method", "sparsity", "protocol"]
 AVERAGED = {
@@ -28,7 +28,8 @@ def at_chance(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.Series:
 
 def headline_table(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.DataFrame:
     """One row a run, method, sparsity and protocol, in the table's order: seeds, the sparsity
-    reached, mean and standard deviation over seeds (NaN with one), seeds at chance, and the
+    reached, mean and standard deviation over seeds (NaN with one), seeds at chance, the kinds of
+    AutoAttack's warnings, the samples whose adversarial example was not confirmed, and the
     indicators of attack failure that are raised in any seed.
     """
     origin = accuracy.get("origin", pd.Series(TRAINED, index=accuracy.index))
@@ -39,6 +40,8 @@ def headline_table(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.Dat
         "sparsity_reached_percent": 100 * groups.sparsity_of_prunable.mean(),
         "seeds_at_chance": groups.at_chance.sum(),
         "origin": groups.origin.first(),
+        "warnings": groups.autoattack_warnings.agg(_kinds),
+        "unconfirmed": groups.autoattack_unconfirmed.sum(),
     }
     for name, source in AVERAGED.items():
         columns[f"{name}_mean"] = groups[source].mean()
@@ -71,19 +74,33 @@ def _cells(row: dict) -> list[str]:
         row["protocol"],
         values["autoattack"],
         values["overestimate"],
-        "; ".join(filter(None, [_origin(row), _remark(row["seeds_at_chance"], row["seeds"])])),
+        "; ".join(_remarks(row)),
     ]
 
 
-def _origin(row: dict) -> str:
-    """Of a network that was not trained here: ``as it came``."""
-    return "" if row["origin"] == TRAINED else row["origin"]
+def _remarks(row: dict) -> Iterator[str]:
+    if row["origin"] != TRAINED:  # `as it came`
+        yield row["origin"]
+    chance, seeds = row["seeds_at_chance"], row["seeds"]
+    if chance:
+        yield "at chance" if chance == seeds else f"at chance in {chance} of {seeds} seeds"
+    if row["warnings"]:
+        names = listing([kind.replace("_", " ") for kind in row["warnings"].split(";")])
+        yield f"AutoAttack warns: {names}"
+    if row["unconfirmed"]:
+        yield f"{row['unconfirmed']} unconfirmed"
 
 
-def _remark(at_chance: int, seeds: int) -> str:
-    if not at_chance:
-        return ""
-    return "at chance" if at_chance == seeds else f"at chance in {at_chance} of {seeds} seeds"
+def kinds_of(warnings: pd.Series) -> list[str]:
+    """The kinds of warnings in a column of the accuracy table, each once. A cell has them between
+    semicolons; an empty one is NaN when read from a file.
+    """
+    cells = [cell.split(";") for cell in warnings.dropna().astype(str)]
+    return sorted({kind for cell in cells for kind in cell if kind})
+
+
+def _kinds(warnings: pd.Series) -> str:
+    return ";".join(kinds_of(warnings))
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

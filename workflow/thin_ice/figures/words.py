@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from thin_ice.margins.analysis import CONTROL, DENSE
 
-NORMS = {"Linf": "L∞", "L2": "L2"}
+NORMS = {"Linf": "L∞", "L2": "L2", "L1": "L1"}
 CONTROL_NAME = "second dense seed"
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from thin_ice.attacks.checks import checked_logits
 from thin_ice.attacks.fmn import fmn
 from thin_ice.attacks.modes import under_attack
 from thin_ice.data.split import Split
@@ -35,7 +36,11 @@ class FmnRun:
 def distance_table(model: nn.Module, split: Split, runs: list[FmnRun]) -> pd.DataFrame:
     """sample_id, label, correct; per norm the envelope ``distance_NORM`` (>= 0), its status and
     the signed distance; and each run's own distance.
+
+    Raises:
+        UnusableInput: images, labels, the network's mode or its logits are not what they must be.
     """
+    checked_logits(model, split.batches(BATCH))
     with under_attack(model):
         batches = [_batch(model, x, y, runs) for x, y in split.batches(BATCH)]
     table = pd.DataFrame(

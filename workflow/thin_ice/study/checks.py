@@ -47,6 +47,13 @@ def _eps(study: Tree) -> None:
         )
 
 
+def _large_repetitions(study: Tree) -> None:
+    """APGD comes down from larger balls in L1 only; in another norm the package stops the job."""
+    norm = study["threat"]["norm"]
+    if study["autoattack"].get("large_repetitions") and norm != "L1":
+        raise BadStudy("autoattack.large_repetitions", f"true under {norm}; allowed: only under L1")
+
+
 def _sparsities(study: Tree) -> None:
     """A sparsity names a folder, and must be read back from the name as it was."""
     for label, method in study["methods"].items():
@@ -172,6 +179,7 @@ def _presence(study: Tree) -> None:
 CHECKS: tuple[Callable[[Tree], None], ...] = (
     _names,
     _eps,
+    _large_repetitions,
     _sparsities,
     _dense_epochs,
     _checkpoints,

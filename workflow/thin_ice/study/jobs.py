@@ -67,9 +67,12 @@ def _evaluation(study: Study, network: Network) -> Iterator[PlannedJob]:
         for shard in study.shards(network.parts[0])
     ]
     yield from shards
-    outcomes = {"shards": tuple(f"{shard.folder}/outcomes.parquet" for shard in shards)}
+    found = {
+        name: tuple(f"{shard.folder}/{file}" for shard in shards)
+        for name, file in (("shards", "outcomes.parquet"), ("checks", "checks.json"))
+    }
     yield PlannedJob(
-        "evaluate", f"{folder}/evaluation", study.evaluate_job(network), inputs | outcomes
+        "evaluate", f"{folder}/evaluation", study.evaluate_job(network), inputs | found
     )
     yield PlannedJob("indicators", f"{folder}/indicators", study.indicators_job(network), inputs)
     if network.variant == DENSE:

@@ -8,6 +8,7 @@ written in, so that order is no parameter of any job.
 from collections.abc import Mapping
 from typing import Any
 
+from thin_ice.attacks.versions import version_settings
 from thin_ice.study.options import NO_DEFAULT, Entry, entry, fraction, read_class
 from thin_ice.study.schema import BadStudy
 from thin_ice.tables import TABLES
@@ -27,13 +28,12 @@ CHECKPOINT = {
     "std": None,
     "sha256": None,
 }
-AUTOATTACK = {"version": "standard", "seed": 0, "batch_size": 500, "shard_size": 1000}
-CUSTOM_AUTOATTACK = {
-    "apgd_restarts": 1,
-    "eot_iterations": 1,
-    "targets": 9,
-    "fab_restarts": 1,
-    "square_queries": 5000,
+AUTOATTACK = {
+    "version": "standard",
+    "seed": 0,
+    "batch_size": 500,
+    "shard_size": 1000,
+    "keep_examples": True,
 }
 DISTANCES = [
     {"norm": "Linf", "steps": 1000, "max_stepsize": 1.0},
@@ -70,7 +70,7 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
         label: _method(label, options or {}, raw)
         for label, options in sorted(raw.get("methods", {}).items())
     }
-    study["autoattack"] = _autoattack(raw.get("autoattack", {}))
+    study["autoattack"] = _autoattack(raw.get("autoattack", {}), study["threat"]["norm"])
     runs = raw.get("distances", DISTANCES)
     study["distances"] = [run | {"max_stepsize": float(run["max_stepsize"])} for run in runs]
     study["indicators"] = INDICATORS | raw.get("indicators", {})
@@ -158,13 +158,15 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
     return resolved
 
 
-def _autoattack(given: Mapping) -> Tree:
+def _autoattack(given: Mapping, norm: str) -> Tree:
+    """Version custom has the budgets of standard, in the study's norm, for what it leaves out."""
     resolved = AUTOATTACK | dict(given)
+    budgets = {k: v for k, v in vars(version_settings("standard", norm)).items() if k != "attacks"}
     if resolved["version"] == "custom":
         if "attacks" not in resolved:
             raise BadStudy("autoattack.attacks", "is missing; version custom needs a list")
-        return CUSTOM_AUTOATTACK | resolved
-    for name in ("attacks", *CUSTOM_AUTOATTACK):
+        return budgets | resolved
+    for name in ("attacks", *budgets):
         if name in given:
             raise BadStudy(f"autoattack.{name}", "is set by the version; use version: custom")
     return resolved
