@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from thin_ice.attacks.fmn import LP_NORM
+from thin_ice.attacks.balls import LP_NORM
 from thin_ice.attacks.threat import ThreatModel
 
 BOTH = [ThreatModel("Linf", 8 / 255), ThreatModel("L2", 0.5)]

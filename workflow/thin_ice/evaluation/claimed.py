@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from thin_ice.attacks.claimed import run_protocol
-from thin_ice.attacks.fmn import margin
+from thin_ice.attacks.minimum_norm import margin
 from thin_ice.attacks.modes import under_attack
 from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
