@@ -91,8 +91,8 @@ def jobs(study):
     """Every job of a study by its stage and network."""
     found = {}
     for network in study.networks():
-        stages = ["autoattack", "evaluate"]
-        stages += ["dense", "distances"] if network.variant == "dense" else ["prune", "finetune"]
+        stages = ["autoattack", "evaluate", "distances"]
+        stages += ["dense"] if network.variant == "dense" else ["prune", "finetune"]
         for stage in stages:
             arguments = (network, 0) if stage == "autoattack" else (network,)
             found[stage, network.folder] = getattr(study, f"{stage}_job")(*arguments)
