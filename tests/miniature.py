@@ -25,10 +25,12 @@ MINIATURE = {
         "batch_size": 40,
         "shard_size": 40,
     },
-    "distances": [
-        {"norm": "Linf", "steps": 10, "max_stepsize": 1},
-        {"norm": "L2", "steps": 10, "max_stepsize": 1},
-    ],
+    "distances": {
+        "attacks": [
+            {"kind": "fmn", "norm": "Linf", "steps": 10, "max_stepsize": 1},
+            {"kind": "fmn", "norm": "L2", "steps": 10, "max_stepsize": 1},
+        ]
+    },
     "indicators": {"samples": 20, "points": 5},
     "analysis": {"bootstrap": 50},
 }

@@ -28,7 +28,7 @@ TINY = {
         "batch_size": 20,
         "shard_size": 20,
     },
-    "distances": [{"norm": "Linf", "steps": 3, "max_stepsize": 1}],
+    "distances": {"attacks": [{"kind": "fmn", "norm": "Linf", "steps": 3, "max_stepsize": 1}]},
     "indicators": {"samples": 10, "points": 2},
     "analysis": {"bootstrap": 10},
 }

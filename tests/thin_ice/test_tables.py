@@ -17,6 +17,7 @@ MEMBERS = {
     "datasets": {"read", "missing", "sources", "test_size"},
     "architectures": {"build"},
     "objectives": {"robust", "loss", "perturb"},
+    "distance_attacks": {"search", "norms", "misclassified"},
     "methods": {"pruner", "units", "claimed", "prune_plan", "finetune_plan"},
 }
 

@@ -37,7 +37,7 @@ STUDY = {
         "batch_size": 20,
         "shard_size": 20,
     },
-    "distances": [{"norm": "Linf", "steps": 2, "max_stepsize": 1}],
+    "distances": {"attacks": [{"kind": "fmn", "norm": "Linf", "steps": 2, "max_stepsize": 1}]},
     "indicators": {"samples": 5, "points": 1},
     "analysis": {"bootstrap": 5},
     "rerun_on_upgrade": ["seaborn"],
@@ -53,7 +53,7 @@ FOLDERS = {  # of every stage, below the study's folder: where its record and ou
     "finetune": "{run}/seed{seed}/{variant}",
     "autoattack": "{run}/seed{seed}/{variant}/autoattack/shard{shard}",
     "evaluate": "{run}/seed{seed}/{variant}/evaluation",
-    "distances": "{run}/seed{seed}/dense/distances",
+    "distances": "{run}/seed{seed}/{variant}/distances",
     "indicators": "{run}/seed{seed}/{variant}/indicators",
     "analyse": "{run}/analysis",
     "report": "report",
@@ -74,7 +74,7 @@ def jobs(*stages, seeds=(0, 1), variants=DENSE + PRUNED, shards=(0,), run=RUN) -
         (stage, FOLDERS[stage].format(**name))
         for stage in stages or FOLDERS
         for name in names
-        if (stage not in ("dense", "distances") or name["variant"] == "dense")
+        if (stage != "dense" or name["variant"] == "dense")
         and (stage not in ("prune", "finetune") or name["variant"] != "dense")
     }
 

@@ -36,16 +36,17 @@ LWM, HYDRA = ("lwm-0.5", "lwm-0.9"), ("hydra-0.5",)
 ALL, NOTHING = jobs(), set()
 SAVED = jobs("study")  # the resolved study
 TABLES = jobs("analyse", "report")
+(FMN,) = STUDY["distances"]["attacks"]
 TRAINED = ALL - jobs("study", "dataset")
 ATTACKED = jobs("autoattack", "evaluate") | TABLES
-ATTACKS = ("autoattack", "evaluate", "indicators")
-PRUNING = jobs("prune", "finetune") | jobs(*ATTACKS, variants=PRUNED) | TABLES
+JUDGED = ("autoattack", "evaluate", "indicators", "distances")
+PRUNING = jobs("prune", "finetune") | jobs(*JUDGED, variants=PRUNED) | TABLES
 TUNING = PRUNING - jobs("prune")
 
 
 def network(variants, seeds=(0, 1), run=RUN):
     """The jobs that make and attack these pruned networks, and the tables that they stand in."""
-    own = jobs("prune", "finetune", *ATTACKS, variants=variants, seeds=seeds, run=run)
+    own = jobs("prune", "finetune", *JUDGED, variants=variants, seeds=seeds, run=run)
     return own | jobs("analyse", "report", run=run)
 
 
@@ -213,11 +214,18 @@ STUDY_EDITS = {
         ATTACKED | jobs("autoattack", shards=[1]) | SAVED,
     ),
     "the steps of FMN measure distances again": (
-        {"distances": [{"norm": "Linf", "steps": 3, "max_stepsize": 1}]},
+        {"distances": {"attacks": [FMN | {"steps": 3}]}},
         jobs("distances") | TABLES | SAVED,
     ),
-    "one more run of FMN measures distances again": (
-        {"distances": [*STUDY["distances"], {"norm": "L2", "steps": 2, "max_stepsize": 1}]},
+    "one more attack measures distances again": (
+        {
+            "distances": {
+                "attacks": [
+                    FMN,
+                    {"kind": "fab", "norm": "Linf", "steps": 2, "targets": 1},
+                ]
+            }
+        },
         jobs("distances") | TABLES | SAVED,
     ),
     "the samples of the indicators are looked at again": (
@@ -262,9 +270,7 @@ def test_another_name_is_another_folder_in_which_everything_is_to_be_done(checko
 
 SAME_STUDY = {
     "a fraction is its number": {"threat.eps": "1/10"},
-    "a whole number is a number": {
-        "distances": [{"norm": "Linf", "steps": 2, "max_stepsize": 1.0}]
-    },
+    "a whole number is a number": {"distances": {"attacks": [FMN | {"max_stepsize": 1.0}]}},
     "a default may be said": {
         "autoattack.seed": 0,
         "objectives.pgd_at.rel_step": "1/4",
@@ -342,6 +348,9 @@ MODULES = {
     "attacks/claimed.py": claimed(*DENSE, *PRUNED),
     "evaluation/flags.py": jobs("indicators") | TABLES,
     "margins/statistics.py": TABLES,
+    "attacks/fmn.py": jobs("distances") | TABLES,
+    "attacks/fab.py": NOTHING,  # no attack of this study
+    "evaluation/curves.py": TABLES,
     "figures/auroc.py": jobs("report"),
     "figures/report.html.j2": jobs("report"),
     "files.py": ALL,
@@ -750,8 +759,8 @@ def test_the_keys_that_changed_are_named_with_old_and_new(checkout):
 
 
 def test_a_key_deep_in_a_list_is_named(checkout):
-    checkout.change_study({"distances": [{"norm": "Linf", "steps": 3, "max_stepsize": 1}]})
-    change = ("distances.0.steps", 2, 3)
+    checkout.change_study({"distances": {"attacks": [FMN | {"steps": 3}]}})
+    change = ("distances.0.options.steps", 2, 3)
     assert checkout.reasons()[f"{RUN}/seed0/dense/distances"] == [("parameter", *change)]
 
 

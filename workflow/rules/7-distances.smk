@@ -1,25 +1,25 @@
-"""How far every test sample lies from the decision boundary of each dense network."""
+"""How far every test sample lies from the decision boundary of each network."""
 
 
 rule distances:
     input:
-        records_if_again("{run}/seed{seed}/dense/distances"),
+        records_if_again("{run}/seed{seed}/{variant}/distances"),
         dataset=ancient(dataset_of),
-        model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/model.safetensors"),
+        model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/model.safetensors"),
     output:
-        distances=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/distances/distances.parquet",
-        record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/distances/provenance.json",
+        distances=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/distances/distances.parquet",
+        record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/distances/provenance.json",
     log:
-        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense-distances.log",
+        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-distances.log",
     threads: STUDY.resources["threads"]
     resources:
         gpu=1,
         mem_mb=STUDY.resources["mem_mb"],
         runtime=STUDY.resources["attack_minutes"],
     params:
-        job=lambda wildcards: STUDY.distances_job(network_of(wildcards, "dense")),
+        job=lambda wildcards: STUDY.distances_job(network_of(wildcards)),
     message:
-        "Distances to the dense boundary: {wildcards.run}, seed {wildcards.seed}"
+        "Distances to the boundary of {wildcards.variant}: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice distances --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"

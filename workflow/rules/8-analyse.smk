@@ -6,11 +6,13 @@ rule analyse:
         records_if_again("{run}/analysis"),
         samples=ancient(of_run(STUDY.networks(), "evaluation/samples.parquet")),
         metrics=ancient(of_run(STUDY.networks(), "evaluation/metrics.json")),
-        distances=ancient(of_run(STUDY.dense_networks(), "distances/distances.parquet")),
+        distances=ancient(of_run(STUDY.networks(), "distances/distances.parquet")),
         indicators=ancient(of_run(STUDY.networks(), "indicators/indicators.json")),
     output:
         accuracy=f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv",
         thin_ice=f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv",
+        curves=f"{STUDY_FOLDER}/{{run}}/analysis/curves.csv",
+        optimality=f"{STUDY_FOLDER}/{{run}}/analysis/optimality.csv",
         samples=f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet",
         record=f"{STUDY_FOLDER}/{{run}}/analysis/provenance.json",
     log:

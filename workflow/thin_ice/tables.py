@@ -1,6 +1,7 @@
 """The tables of things a study can name: one line each, pointing at the class that implements it.
 
-Adding a dataset, an architecture, an objective or a method is one file and one line here.
+Adding a dataset, an architecture, an objective, a method or an attack that measures distances is
+one file and one line here.
 An entry is ``"module:Class"``; the class is a frozen dataclass whose fields are the options that
 a study may set. The entries are text, so that a study can be checked without importing torch
 and a job's code fingerprint holds the module it uses and not its neighbours.
@@ -36,11 +37,18 @@ METHODS = {
     "radmm": "thin_ice.pruning.radmm:Radmm",
 }
 
+DISTANCE_ATTACKS = {
+    "fmn": "thin_ice.attacks.fmn:Fmn",
+    "apgd": "thin_ice.attacks.apgd_bisection:ApgdBisection",
+    "fab": "thin_ice.attacks.fab:Fab",
+}
+
 TABLES = {
     "datasets": DATASETS,
     "architectures": ARCHITECTURES,
     "objectives": OBJECTIVES,
     "methods": METHODS,
+    "distance_attacks": DISTANCE_ATTACKS,
 }
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from thin_ice.attacks.fmn import margin
+from thin_ice.attacks.minimum_norm import margin
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.attacks.versions import CascadeSettings
 from thin_ice.checkpoint import Checkpoint

@@ -6,7 +6,7 @@ from torch import nn
 
 from thin_ice.attacks.apgd_margins import SmallestMargins
 from thin_ice.attacks.autoattack import attacker, run_attack
-from thin_ice.attacks.fmn import margin
+from thin_ice.attacks.minimum_norm import margin
 from thin_ice.attacks.versions import CascadeSettings
 
 

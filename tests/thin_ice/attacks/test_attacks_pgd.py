@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from thin_ice.attacks.fmn import LP_NORM
+from thin_ice.attacks.balls import LP_NORM
 from thin_ice.attacks.pgd import cross_entropy_of, pgd, pgd_iterates, start_point
 from thin_ice.attacks.threat import ThreatModel
 

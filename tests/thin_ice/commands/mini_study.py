@@ -30,7 +30,13 @@ STUDY = study_from(
             "square_queries": 20,
             "shard_size": 20,
         },
-        "distances": [{"norm": "Linf", "steps": 5, "max_stepsize": 1}],
+        "distances": {
+            "attacks": [
+                {"kind": "fmn", "norm": "Linf", "steps": 5, "max_stepsize": 1},
+                {"kind": "apgd", "norm": "Linf", "steps": 3, "bisections": 2, "targets": 2},
+                {"kind": "fab", "norm": "Linf", "steps": 3, "targets": 2},
+            ]
+        },
         "indicators": {"samples": 10, "points": 2},
         "analysis": {"bootstrap": 20},
     }
@@ -74,7 +80,10 @@ FILES = {  # what each stage writes beside its record
     "evaluate": ("samples.parquet", "metrics.json"),
     "distances": ("distances.parquet",),
     "indicators": ("indicators.parquet", "indicators.json"),
-    "analyse": ("accuracy.csv", "thin_ice.csv", "samples.parquet"),
+    "analyse": (
+        *("accuracy.csv", "thin_ice.csv", "curves.csv", "optimality.csv"),
+        "samples.parquet",
+    ),
 }
 
 

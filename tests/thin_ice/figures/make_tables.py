@@ -3,10 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from thin_ice.attacks.distance_budgets import column
 from thin_ice.evaluation.flags import INDICATORS, LIMITS
 from thin_ice.figures.finished import Finished
 
 EPS = 8 / 255
+FMN = {"kind": "fmn", "norm": "Linf", "options": {"steps": 20, "max_stepsize": 1.0}}
+FAB = {"kind": "fab", "norm": "Linf", "options": {"steps": 30, "targets": 3}}
 SETS = ("kept", "lost", "rescued", "never")
 VIEWS = (("clean", "Linf"), ("clean", "L2"), ("robust", "Linf"))
 
@@ -27,6 +30,8 @@ def make_finished(runs=1, methods=2, sparsities=(0.9, 0.99), seeds=(0, 1), sampl
         accuracy=accuracy,
         thin_ice=thin_ice_of(points),
         samples=points.reset_index(drop=True),
+        curves=pd.concat([_curve(network) for network in networks], ignore_index=True),
+        optimality=pd.DataFrame([row for network in networks for row in _optimality(network)]),
         study=make_study(labels, sparsities, seeds, **study),
     )
 
@@ -39,7 +44,7 @@ def make_study(methods=("m0",), sparsities=(0.9,), seeds=(0,), eps=EPS, norm="Li
         "threat": {"norm": norm, "eps": eps},
         "methods": {label: dict(method, claimed=f"pgd_{label}") for label in methods},
         "autoattack": {"version": "standard", "seed": 7, "batch_size": 50, "shard_size": 100},
-        "distances": [{"norm": "Linf", "steps": 20, "max_stepsize": 1.0}],
+        "distances": {"attacks": [FMN, FAB]},
     }
 
 
@@ -70,6 +75,37 @@ def _indicators(prefix, **values):
     raised = [f"I{n}" for n, name in enumerate(INDICATORS, 1) if found[name] > LIMITS[name]]
     numbered = {f"{prefix}_i{n}": value for n, value in enumerate(found.values(), 1)}
     return numbered | {f"{prefix}_flags": " ".join(raised) or "none"}
+
+
+def _curve(network):
+    """A straight fall, two points below AutoAttack's accuracy at eps."""
+    run, seed, method, sparsity = network
+    radii = EPS * np.arange(41) / 20
+    clean, robust = 90 - 20 * sparsity + seed, 50 - 20 * sparsity + seed
+    curve = pd.DataFrame({"norm": "Linf", "eps": radii})
+    curve["robust_percent"] = (clean + (robust - 2 - clean) * radii / EPS).clip(0)
+    curve["failed_percent"] = 0.0
+    here = np.isclose(radii, EPS)
+    for name, value in _interval("autoattack", robust).items():
+        curve[name] = np.where(here, value, np.nan)
+    curve["above_autoattack"] = pd.Series(np.where(here, "no", None), dtype=object)
+    names = {"run": run, "seed": seed, "variant": _variant(method, sparsity)}
+    return curve.assign(**names, method=method, sparsity=sparsity)
+
+
+def _variant(method, sparsity):
+    return "dense" if method == "dense" else f"{method}-{sparsity:g}"
+
+
+def _optimality(network):
+    run, seed, method, sparsity = network
+    for attack, value in ((FMN, 0.9), (FAB, 0.8)):
+        yield {
+            **{"run": run, "seed": seed, "variant": _variant(method, sparsity)},
+            **{"method": method, "sparsity": sparsity, "norm": "Linf", "attack": column(attack)},
+            **{"samples": 50, "failed_percent": 2.0, "best_percent": 100 * value - 35},
+            **{"median_distance": 0.05, "optimality": value - seed / 100},
+        }
 
 
 def _interval(what, percent):

@@ -8,15 +8,24 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from thin_ice.attacks.apgd_bisection import ApgdBisection
+from thin_ice.attacks.fab import Fab
+from thin_ice.attacks.fmn import Fmn
 from thin_ice.data.split import Split
 from thin_ice.margins import distance
-from thin_ice.margins.distance import FmnRun, distance_table
+from thin_ice.margins.distance import Member, distance_table
 from thin_ice.models.network import Architecture
 
 torch.set_num_threads(1)
 
-RUNS = [FmnRun("Linf", 20, 1.0), FmnRun("Linf", 20, 10.0), FmnRun("L2", 20, 1.0)]
-MEMBERS = {"linf": ["fmn_linf_1", "fmn_linf_10"], "l2": ["fmn_l2_1"]}
+RUNS = [
+    Member("fmn_1", "Linf", Fmn(20, 1.0)),
+    Member("fmn_10", "Linf", Fmn(20, 10.0)),
+    Member("apgd", "Linf", ApgdBisection(5, 4)),
+    Member("fab", "Linf", Fab(10, 2)),
+    Member("fmn_l2", "L2", Fmn(20, 1.0)),
+]
+MEMBERS = {"linf": ["fmn_1", "fmn_10", "apgd", "fab"], "l2": ["fmn_l2"]}
 
 
 def images():
@@ -58,7 +67,7 @@ def split():
 
 @pytest.fixture(scope="module")
 def table(split):
-    return distance_table(network(), split, RUNS)
+    return distance_table(network(), split, RUNS)[0]
 
 
 def test_every_sample_has_its_id_its_label_and_whether_it_is_right(table, split):
@@ -70,8 +79,10 @@ def test_every_sample_has_its_id_its_label_and_whether_it_is_right(table, split)
 
 @pytest.mark.parametrize("norm", MEMBERS)
 def test_the_envelope_is_the_smallest_distance_of_its_members(table, norm):
-    expected = np.minimum.reduce([table[member] for member in MEMBERS[norm]])
+    expected = np.fmin.reduce([table[member] for member in MEMBERS[norm]])
     np.testing.assert_array_equal(table[f"distance_{norm}"], expected)
+    for member in MEMBERS[norm]:
+        assert not (table[f"distance_{norm}"] > table[member]).any()
 
 
 def test_more_than_one_member_of_the_envelope_counts(table):
@@ -109,12 +120,24 @@ def test_a_failed_attack_is_infinitely_far_and_never_zero(split):
     with torch.no_grad():
         model.linear.weight.zero_()
         model.linear.bias.copy_(torch.nn.functional.one_hot(torch.tensor(3), 10))
-    table = distance_table(model, split, RUNS)
+    table, _ = distance_table(model, split, RUNS)
     assert (table.correct == (table.label == 3)).all()
     for norm in MEMBERS:
         assert (table[f"status_{norm}"] == "failed").all()
         expected = np.where(table.correct, np.inf, -np.inf)
         assert table[f"signed_distance_{norm}"].tolist() == expected.tolist()
+
+
+def test_what_is_not_attempted_is_no_failure_and_no_distance(table):
+    """FAB leaves misclassified samples alone; the others give them theirs."""
+    assert table.fab.isna().equals(~table.correct)
+    assert np.isfinite(table.distance_linf).all()
+
+
+def test_the_seconds_of_each_member_are_told(split):
+    _, seconds = distance_table(network(), split, RUNS)
+    assert list(seconds) == [member.column for member in RUNS]
+    assert all(0 < value < 1 for value in seconds.values())
 
 
 def test_a_run_that_failed_does_not_hide_one_that_succeeded():
@@ -126,7 +149,7 @@ def test_a_run_that_failed_does_not_hide_one_that_succeeded():
 
 def test_batches_and_their_order_do_not_show(table, split, monkeypatch):
     monkeypatch.setattr(distance, "BATCH", 7)
-    again = distance_table(network(), split, RUNS)
+    again, _ = distance_table(network(), split, RUNS)
     pd.testing.assert_frame_equal(again.iloc[:, :3], table.iloc[:, :3])
     for norm in MEMBERS:  # a rounding error may send a search another way
         signed = again[f"signed_distance_{norm}"], table[f"signed_distance_{norm}"]
@@ -136,7 +159,7 @@ def test_batches_and_their_order_do_not_show(table, split, monkeypatch):
 def test_a_network_is_left_as_it_was(table, split):
     model = network()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    again = distance_table(model, split, RUNS)
+    again, _ = distance_table(model, split, RUNS)
     pd.testing.assert_frame_equal(again, table)
     assert not any(module.training for module in model.modules())
     assert all(p.requires_grad for p in model.parameters())

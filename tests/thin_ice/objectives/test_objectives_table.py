@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from thin_ice import tables
-from thin_ice.attacks.fmn import LP_NORM
+from thin_ice.attacks.balls import LP_NORM
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.objectives.base import Step
 

@@ -51,6 +51,11 @@ def all_as(status, paths):
     return dict.fromkeys(paths, status)
 
 
+def measured():
+    """Folders of all jobs that measure distances."""
+    return {job.folder for job in planned() if job.stage == "distances"}
+
+
 def followers(*names):
     """The folders of jobs and of all that follow from them, in the order of the plan."""
     reached = with_followers(planned(), names)
@@ -239,7 +244,7 @@ def with_job(folder: str, jobs) -> PlannedJob:
     return found
 
 
-FEWER_STEPS = [{"norm": "Linf", "steps": 2, "max_stepsize": 1}]
+FEWER_STEPS = {"attacks": [{"kind": "fmn", "norm": "Linf", "steps": 2, "max_stepsize": 1}]}
 
 
 @pytest.fixture(scope="module")
@@ -276,10 +281,10 @@ def test_a_job_made_again_otherwise_is_no_forgery_and_what_followed_is_stale(cop
     run_job(with_job(DISTANCES, jobs), copy.root)
     found = copy.found(jobs)
     assert set(found.values()) == {"stale"}
-    other = f"{RUN}/seed1/dense/distances"
-    assert found.keys() == outputs(copy, [ANALYSIS, REPORT, other, "study"])
+    others = measured() - {DISTANCES}
+    assert found.keys() == outputs(copy, [ANALYSIS, REPORT, *others, "study"])
     for one in jobs:
-        if one.folder in (other, ANALYSIS, REPORT, "study"):
+        if one.folder in (*others, ANALYSIS, REPORT, "study"):
             run_job(one, copy.root)
     assert copy.found(jobs) == {}
 
@@ -303,14 +308,15 @@ def test_an_interrupted_study_lacks_what_is_planned_and_no_more(copy):
 
 def test_a_study_changed_since_it_ran_is_stale(copy):
     jobs = planned_with(threat={"norm": "Linf", "eps": 0.2})
-    same = {"data/digits", DISTANCES, f"{RUN}/seed1/dense/distances"}  # they read no threat
+    same = {"data/digits", *measured()}  # they read no threat
     assert copy.found(jobs) == all_as("stale", outputs(copy, {*folders()} - same))
 
 
 def test_the_parameter_that_changed_is_named(copy):
     found = copy.audit(planned_with(distances=FEWER_STEPS))
     (artifact,) = (one for one in found.artifacts if one.path == PARQUET)
-    assert [finding.why for finding in artifact.findings] == ["parameter distances.0.steps: 3 -> 2"]
+    (finding,) = artifact.findings
+    assert finding.why == "parameter distances.0.options.steps: 3 -> 2"
 
 
 def test_jobs_of_a_seed_no_longer_planned_are_stale(copy):
@@ -367,8 +373,7 @@ def edited_code(tmp_path, monkeypatch):
 
 
 def test_what_the_present_code_would_make_otherwise_is_named_and_nothing_else(copy, edited_code):
-    ran = [DISTANCES, f"{RUN}/seed1/dense/distances"]
-    assert copy.found(planned_with()) == all_as("other code", outputs(copy, ran))
+    assert copy.found(planned_with()) == all_as("other code", outputs(copy, measured()))
 
 
 def test_code_that_changed_is_seen_on_jobs_that_are_no_longer_planned(copy, edited_code):

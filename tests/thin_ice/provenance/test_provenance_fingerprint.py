@@ -229,9 +229,9 @@ def jobs():
         found[f"autoattack {name}"] = study.autoattack_job(network, 0)
         found[f"evaluate {name}"] = study.evaluate_job(network)
         found[f"indicators {name}"] = study.indicators_job(network)
+        found[f"distances {name}"] = study.distances_job(network)
         if network.variant == "dense":
             found[f"dense {name}"] = study.dense_job(network)
-            found[f"distances {name}"] = study.distances_job(network)
         else:
             found[f"prune {name}"] = study.prune_job(network)
             found[f"finetune {name}"] = study.finetune_job(network)
@@ -250,7 +250,14 @@ def jobs():
             {"dense natural dense"}
             | {f"{stage} natural {m}" for stage in ("prune", "finetune") for m in ("lwm", "hydra")},
         ),
-        ("margins/distance", {"distances natural dense", "distances pgd_at dense"}),
+        (
+            "margins/distance",
+            {
+                f"distances {o} {m}"
+                for o in ("natural", "pgd_at")
+                for m in ("dense", "lwm", "hydra")
+            },
+        ),
         ("margins/statistics", set()),
     ],
 )

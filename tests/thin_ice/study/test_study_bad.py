@@ -9,6 +9,8 @@ from thin_ice.study.load import study_from, study_from_file
 from thin_ice.study.schema import BadStudy
 
 # key to set, value, what the one message must contain
+FMN = {"kind": "fmn", "norm": "Linf", "steps": 3, "max_stepsize": 1}
+
 BAD = [
     ("name", "../elsewhere", ["name", "'../elsewhere'", "small letters"]),
     ("name", "/tmp/x", ["name", "small letters"]),
@@ -94,13 +96,37 @@ BAD = [
     ("autoattack.fab_targets", 0, ["autoattack.fab_targets", "1 or more"]),
     ("autoattack.large_repetitions", True, ["large_repetitions", "Linf", "only under L1"]),
     ("autoattack.keep_examples", "no", ["autoattack.keep_examples", "'no'"]),
-    ("distances", [], ["distances", "at least 1"]),
-    ("distances", [{"norm": "L2"}], ["distances.0", "is missing"]),
-    ("distances", [{"norm": "L3", "steps": 1, "max_stepsize": 1}], ["distances.0.norm", "L2"]),
     ("indicators.samples", 0, ["indicators.samples", "0", "1 or more"]),
     ("indicators.points", 2.5, ["indicators.points", "2.5", "integer"]),
     ("indicators.seed", -1, ["indicators.seed", "-1", "0 or more"]),
     ("indicators.eps", 1, ["indicators", "'eps'", "samples, points, seed"]),
+    ("distances", [{"norm": "Linf", "steps": 9}], ["distances: [", "budget: cheap}", "attacks"]),
+    ("distances", {"budget": "endless"}, ["distances.budget", "cheap, thorough"]),
+    ("distances", {"norms": []}, ["distances.norms", "at least 1"]),
+    ("distances", {"norms": ["L3"]}, ["distances.norms.0", "Linf, L2, L1, L0"]),
+    ("distances", {"norms": ["L2"]}, ["distances", "none in Linf", "threat model's"]),
+    ("distances", {"attacks": []}, ["distances.attacks", "at least 1"]),
+    ("distances", {"attacks": [FMN], "budget": "cheap"}, ["distances", "one or the other"]),
+    ("distances", {"attacks": [{"norm": "L2"}]}, ["distances.attacks.0", "'kind' is missing"]),
+    (
+        "distances",
+        {"attacks": [FMN, {"kind": "pgd", "norm": "L2"}]},
+        ["distances.attacks.1.kind", "'pgd'", "fmn, apgd, fab"],
+    ),
+    ("distances", {"attacks": [FMN | {"speed": 1}]}, ["attacks.0.speed", "steps, max_stepsize"]),
+    ("distances", {"attacks": [FMN | {"steps": 0}]}, ["distances.attacks.fmn", "1 or more"]),
+    ("distances", {"attacks": [FMN | {"max_stepsize": 0}]}, ["max_stepsize", "more than 0"]),
+    ("distances", {"attacks": [FMN, FMN]}, ["distances.attacks.fmn", "twice"]),
+    (
+        "distances",
+        {"attacks": [FMN, {"kind": "apgd", "norm": "L1"}]},
+        ["distances.attacks.apgd", "has no L1", "L2, Linf"],
+    ),
+    (
+        "distances",
+        {"attacks": [FMN, {"kind": "fab", "norm": "L2"}]},
+        ["in L2 fab alone", "misclassified", "fmn or apgd"],
+    ),
     ("resources.gpus", 2, ["resources", "'gpus'", "threads"]),
 ]
 

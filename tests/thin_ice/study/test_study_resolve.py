@@ -93,8 +93,8 @@ def jobs(study):
     """Every job of a study by its stage and network."""
     found = {}
     for network in study.networks():
-        stages = ["autoattack", "evaluate", "indicators"]
-        stages += ["dense", "distances"] if network.variant == "dense" else ["prune", "finetune"]
+        stages = ["autoattack", "evaluate", "distances", "indicators"]
+        stages += ["dense"] if network.variant == "dense" else ["prune", "finetune"]
         for stage in stages:
             arguments = (network, 0) if stage == "autoattack" else (network,)
             found[stage, network.folder] = getattr(study, f"{stage}_job")(*arguments)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from thin_ice.attacks.checks import require_finite
-from thin_ice.attacks.fmn import margin
+from thin_ice.attacks.minimum_norm import margin
 
 Key = tuple[bytes, int]
 

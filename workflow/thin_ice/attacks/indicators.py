@@ -38,7 +38,7 @@ import torch
 from torch import Tensor, nn
 
 from thin_ice.attacks.attempts import Attack, Case
-from thin_ice.attacks.fmn import margin
+from thin_ice.attacks.minimum_norm import margin
 from thin_ice.attacks.modes import under_attack
 from thin_ice.attacks.threat import ThreatModel
 

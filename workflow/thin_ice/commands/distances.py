@@ -1,12 +1,14 @@
-"""Distances of every test sample to a dense network's decision boundary."""
+"""Distances of every test sample to a network's decision boundary."""
 
 from pathlib import Path
 
+from thin_ice import tables
+from thin_ice.attacks.distance_budgets import column
 from thin_ice.commands.job import Job
 from thin_ice.commands.subject import load_subject
 from thin_ice.commands.tables import write_parquet
 from thin_ice.device import prepare
-from thin_ice.margins.distance import FmnRun, distance_table
+from thin_ice.margins.distance import Member, distance_table
 
 PREPARE = prepare
 INPUTS = ("dataset", "model")
@@ -14,7 +16,14 @@ INPUTS = ("dataset", "model")
 
 def run(job: Job) -> list[Path]:
     loaded, test = load_subject(job)
-    runs = [FmnRun(**wanted) for wanted in job.parameters["distances"]]
+    members = [_member(wanted) for wanted in job.parameters["distances"]]
+    table, seconds = distance_table(loaded.model, test, members)
+    job.facts["distances"] = {"seconds_per_sample": seconds}
     path = job.folder / "distances.parquet"
-    write_parquet(path, distance_table(loaded.model, test, runs))
+    write_parquet(path, table)
     return [path]
+
+
+def _member(wanted: dict) -> Member:
+    attack = tables.load("distance_attacks", wanted["kind"])(**wanted["options"])
+    return Member(column(wanted), wanted["norm"], attack)

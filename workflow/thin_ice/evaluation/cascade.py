@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from thin_ice.attacks.autoattack import attacker, run_attack
 from thin_ice.attacks.checks import checked_logits
 from thin_ice.attacks.flags import Flag, flag
-from thin_ice.attacks.fmn import margin
+from thin_ice.attacks.minimum_norm import margin
 from thin_ice.attacks.modes import under_attack
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.attacks.versions import CascadeSettings

@@ -8,7 +8,7 @@ from torch import nn
 
 from thin_ice.attacks.checks import checked_logits
 from thin_ice.attacks.claimed import run_protocol
-from thin_ice.attacks.fmn import margin
+from thin_ice.attacks.minimum_norm import margin
 from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split

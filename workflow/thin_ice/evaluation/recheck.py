@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from thin_ice.attacks.checks import require_finite
-from thin_ice.attacks.fmn import margin
+from thin_ice.attacks.minimum_norm import margin
 from thin_ice.attacks.threat import ThreatModel
 
 RELATIVE = 1e-6  # of eps: the attacks' own arithmetic

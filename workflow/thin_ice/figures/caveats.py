@@ -29,6 +29,7 @@ def caveats(finished: Finished) -> list[str]:
         *few_lost(finished.thin_ice),
         *failed_distances(finished.samples),
         *disagreements(finished.samples, finished.eps),
+        *too_robust_curves(finished.curves),
         same_eps(finished.eps),
         scaled_protocols(finished.eps),
         POOLED,
@@ -160,7 +161,7 @@ def failed_distances(samples: pd.DataFrame) -> list[str]:
 
 
 def disagreements(samples: pd.DataFrame, eps: float) -> list[str]:
-    """Where distance attack and AutoAttack contradict each other about a dense network."""
+    """Where distance attacks and AutoAttack contradict each other about a dense network."""
     robust = samples[samples.correctness == "robust"]
     measured = robust.drop_duplicates(["run", "seed", "sample_id"])
     withstood = measured.set.isin(["kept", "lost"])
@@ -171,15 +172,26 @@ def disagreements(samples: pd.DataFrame, eps: float) -> list[str]:
     if too_far:
         sentences.append(
             f"Of {len(broken)} correct samples that AutoAttack broke at ε (dense networks "
-            f"together), {too_far} have a distance above ε: the distance attack missed a nearer "
+            f"together), {too_far} have a distance above ε: the distance attacks missed a nearer "
             "flip, and these distances are too large."
         )
     if too_near:
         sentences.append(
             f"{counted(too_near, 'sample')} that AutoAttack left standing at ε flipped nearer than "
-            "that under the distance attack: AutoAttack's accuracy is too high by as much."
+            "that under a distance attack: AutoAttack's accuracy is too high by as much."
         )
     return sentences
+
+
+def too_robust_curves(curves: pd.DataFrame) -> list[str]:
+    """Networks whose security curve contradicts AutoAttack beyond its interval."""
+    above = curves[curves.above_autoattack == "yes"]
+    return [
+        f"{row.variant} of {row.run}, seed {row.seed}: at ε its security curve says "
+        f"{row.robust_percent:.1f} %, above AutoAttack's {row.autoattack_percent:.1f} % and its "
+        f"interval's upper end, {row.autoattack_high_percent:.1f} %. Its distances are too large."
+        for row in above.itertuples()
+    ]
 
 
 def same_eps(eps: float) -> str:

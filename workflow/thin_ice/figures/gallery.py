@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from thin_ice.figures import accuracy, auroc, distances, loss_by_distance, overestimate
+from thin_ice.figures import accuracy, auroc, distances, loss_by_distance, overestimate, security
 from thin_ice.figures import sentences as say
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.layout import empty
@@ -60,6 +60,17 @@ EXHIBITS = {
         overestimate.table,
         overestimate.draw,
         lambda table, _: say.overestimate_sentence(table),
+    ),
+    "security": Exhibit(
+        "security",
+        "Robust accuracy against ε",
+        "Every line is a network: the share of test samples that are right and farther than ε from "
+        "the boundary, by the smallest distance that any attack found. A sample that no attack "
+        "flipped counts as robust; the table has their share. Distances are upper bounds and so "
+        "are the curves: one that runs above AutoAttack's interval at the study's ε is wrong.",
+        security.table,
+        security.draw,
+        lambda table, _: say.security_sentence(table),
     ),
     "auroc": Exhibit(
         "thin_ice",

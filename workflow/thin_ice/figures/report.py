@@ -10,12 +10,13 @@ from typing import Any
 import jinja2
 import yaml
 
-from thin_ice.figures.caveats import caveats
+from thin_ice.figures.caveats import caveats, too_robust_curves
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.gallery import EXHIBITS, Shown, show
 from thin_ice.figures.headline import headline_cells, headline_table, markdown
 from thin_ice.figures.ice_cells import ice_cells
 from thin_ice.figures.indicator_cells import indicator_cells, legend
+from thin_ice.figures.optimality_cells import optimality_cells
 from thin_ice.figures.what_was_run import what_was_run
 from thin_ice.files import write_text
 from thin_ice.provenance.hashing import sha256
@@ -80,6 +81,8 @@ def render(
         "headline": headline,
         "legend": legend(),
         "indicators": indicator_cells(finished.accuracy),
+        "alarms": too_robust_curves(finished.curves),
+        "optimality": optimality_cells(finished.optimality, finished.study),
         "ice": ice,
         "ice_open": len(ice[1]) <= OPEN_ROWS,
         "shown": shown,

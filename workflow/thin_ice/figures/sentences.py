@@ -46,6 +46,19 @@ def overestimate_sentence(points: pd.DataFrame) -> str:
     return f"{sentence}; claimed minus AutoAttack is {values}."
 
 
+def security_sentence(curves: pd.DataFrame) -> str:
+    """How the curves stand to AutoAttack's points, and how many samples no attack flipped."""
+    checks = curves[curves.above_autoattack.notna()]
+    gaps = (checks.robust_percent - checks.autoattack_percent).tolist()
+    above = int((checks.above_autoattack == "yes").sum())
+    failed = int((checks.failed_percent > 0).sum())
+    text = (
+        f"At ε the curves of {counted(len(checks), 'network')} lie {span(gaps)} points above "
+        f"AutoAttack (below where negative), {above or 'none'} of them above its interval"
+    )
+    return text + (f"; {failed} have samples that no attack flipped." if failed else ".")
+
+
 def distances_sentence(pairs: pd.DataFrame) -> str:
     """``pairs``: the thin-ice table in the norm shown. Are the lost nearer, by their medians?"""
     return _joined([_nearer(view, here) for view, here in pairs.groupby("correctness")])

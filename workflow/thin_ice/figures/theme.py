@@ -24,6 +24,7 @@ DPI = 150
 TALLEST = 60_000  # pixels; a PNG of a very large study is coarser instead
 COLOURS = 128  # in a PNG
 FADED = "#767676"
+ALARM = "#C00000"  # what contradicts AutoAttack
 REFERENCE = "#333333"  # boundary, chance and zero lines
 
 SET_COLOURS = {"kept": "#0072B2", "lost": "#D55E00", "rescued": "#009E73", "never": "#7F7F7F"}

@@ -6,7 +6,7 @@ import pandas as pd
 
 from thin_ice.evaluation.summary import TRAINED
 from thin_ice.figures.finished import Finished
-from thin_ice.figures.words import counted, eps_name, listing, norm_name
+from thin_ice.figures.words import attack_name, counted, eps_name, listing, norm_name
 from thin_ice.margins.analysis import DENSE
 
 AS_IT_CAME = "as_it_came"  # stands for the objective of a run that is only evaluated
@@ -18,7 +18,7 @@ def what_was_run(finished: Finished) -> list[str]:
         *_methods(finished),
         _threat(finished),
         _autoattack(finished.study["autoattack"]),
-        _distances(finished.study["distances"]),
+        _distances(finished.study["distances"]["attacks"]),
     ]
 
 
@@ -73,12 +73,14 @@ def _autoattack(options: dict) -> str:
     )
 
 
-def _distances(runs: list[dict]) -> str:
-    names = [
-        f"{norm_name(run['norm'])} ({run['steps']} steps of size at most {run['max_stepsize']:g})"
-        for run in runs
-    ]
+def _distances(attacks: list[dict]) -> str:
+    norms = sorted({attack["norm"] for attack in attacks})
+    texts = [f"{norm_name(norm)} by {listing(_members(attacks, norm))}" for norm in norms]
     return (
-        f"Distances: the smallest found by FMN on the dense network, {listing(names)}. "
-        "They are upper bounds: the attack may miss a nearer boundary."
+        f"Distances, on every network: the smallest found, {'; '.join(texts)}. "
+        "They are upper bounds: the attacks may miss a nearer boundary."
     )
+
+
+def _members(attacks: list[dict], norm: str) -> list[str]:
+    return [attack_name(one["kind"], one["options"]) for one in attacks if one["norm"] == norm]

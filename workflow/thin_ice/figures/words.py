@@ -5,12 +5,19 @@ from collections.abc import Sequence
 
 from thin_ice.margins.analysis import CONTROL, DENSE
 
-NORMS = {"Linf": "L∞", "L2": "L2", "L1": "L1"}
+NORMS = {"Linf": "L∞"}
+ATTACKS = {"fmn": "FMN", "apgd": "APGD", "fab": "FAB"}
 CONTROL_NAME = "second dense seed"
 
 
 def norm_name(norm: str) -> str:
     return NORMS.get(norm, norm)
+
+
+def attack_name(kind: str, options: dict[str, float]) -> str:
+    """A distance attack with its options: ``FMN (max_stepsize 10, steps 200)``."""
+    said = ", ".join(f"{name} {value:g}" for name, value in sorted(options.items()))
+    return f"{ATTACKS.get(kind, kind)} ({said})"
 
 
 def pair_name(method: str, sparsity: float) -> str:

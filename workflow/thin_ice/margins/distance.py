@@ -1,18 +1,21 @@
 """Signed distance of every sample to a network's decision boundary.
 
 Positive for a correctly classified sample (least perturbation that makes it wrong), negative for a
-misclassified one (least that makes it right). A failed attack is an infinite distance, never 0.
-The distance is the envelope: the smallest that any of the runs found.
+misclassified one (least that makes it right). A failed attack is an infinite distance, never 0; an
+attack that leaves misclassified samples alone has none for them (NaN).
+The distance is the envelope: the smallest that any of the members found.
 """
 
+import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from thin_ice.attacks.checks import checked_logits
-from thin_ice.attacks.fmn import fmn
+from thin_ice.attacks.minimum_norm import MinimumNorm
 from thin_ice.attacks.modes import under_attack
 from thin_ice.data.split import Split
 
@@ -20,47 +23,60 @@ BATCH = 500
 FOUND, FAILED = "found", "failed"
 
 
+class MinimumNormAttack(Protocol):
+    """An entry of the table of distance attacks."""
+
+    def search(
+        self, model: nn.Module, images: Tensor, labels: Tensor, norm: str
+    ) -> MinimumNorm: ...
+
+
 @dataclass(frozen=True)
-class FmnRun:
-    """One run of FMN: the norm, its steps and largest step size."""
+class Member:
+    """One attack of the envelope in its norm, and the column of its distances."""
 
+    column: str
     norm: str
-    steps: int
-    max_stepsize: float
-
-    @property
-    def column(self) -> str:
-        return f"fmn_{self.norm.lower()}_{self.max_stepsize:g}"
+    attack: MinimumNormAttack
 
 
-def distance_table(model: nn.Module, split: Split, runs: list[FmnRun]) -> pd.DataFrame:
-    """sample_id, label, correct; per norm the envelope ``distance_NORM`` (>= 0), its status and
-    the signed distance; and each run's own distance.
+def distance_table(
+    model: nn.Module, split: Split, members: list[Member]
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """sample_id, label, correct; each member's own distance; per norm the envelope
+    ``distance_NORM`` (> 0), its status and the signed distance. And each member's seconds a sample.
 
     Raises:
         UnusableInput: images, labels, the network's mode or its logits are not what they must be.
     """
     checked_logits(model, split.batches(BATCH))
+    seconds = dict.fromkeys((member.column for member in members), 0.0)
     with under_attack(model):
-        batches = [_batch(model, x, y, runs) for x, y in split.batches(BATCH)]
+        batches = [_batch(model, x, y, members, seconds) for x, y in split.batches(BATCH)]
     table = pd.DataFrame(
         {"sample_id": split.ids.cpu().numpy(), "label": split.labels.cpu().numpy()}
     )
     for name in batches[0]:
-        table[name] = torch.cat([batch[name] for batch in batches]).cpu().numpy()
-    for norm in sorted({run.norm for run in runs}):
-        _add_envelope(table, norm, [run.column for run in runs if run.norm == norm])
-    return table
+        table[name] = torch.cat([batch[name] for batch in batches]).numpy()
+    for norm in sorted({member.norm for member in members}):
+        _add_envelope(table, norm, [one.column for one in members if one.norm == norm])
+    return table, {name: round(total / len(table), 6) for name, total in seconds.items()}
 
 
 def _batch(
-    model: nn.Module, images: Tensor, labels: Tensor, runs: list[FmnRun]
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    members: list[Member],
+    seconds: dict[str, float],
 ) -> dict[str, Tensor]:
     with torch.no_grad():
-        columns = {"correct": model(images).argmax(1) == labels}
-    for run in runs:
-        found = fmn(model, images, labels, run.norm, run.steps, run.max_stepsize)
-        columns[run.column] = found.distance
+        columns = {"correct": (model(images).argmax(1) == labels).cpu()}
+    for member in members:
+        clock = time.monotonic()
+        found = member.attack.search(model, images, labels, member.norm)
+        columns[member.column] = found.distance.cpu()  # waits for the device, so time is time
+        seconds[member.column] += time.monotonic() - clock
     return columns
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from thin_ice import outside, tables
+from thin_ice.attacks.distance_budgets import column
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.study.options import entry
 from thin_ice.study.plan import AS_IT_CAME, DENSE, written
@@ -150,6 +151,45 @@ def _objectives(study: Tree) -> None:
             raise BadStudy(f"objectives.{label}", "no method of this study prunes its networks")
 
 
+def _distance_attacks(study: Tree) -> None:
+    """Every norm has an attack that can look in it, and a distance for every sample."""
+    kinds: dict[str, list[str]] = {}
+    attacks = study["distances"]["attacks"]
+    for attack in attacks:
+        key, kind, norm = f"distances.attacks.{column(attack)}", attack["kind"], attack["norm"]
+        norms = entry("distance_attacks", kind).constants["norms"]
+        if norm not in norms:
+            raise BadStudy(key, f"{kind} has no {norm}; allowed: {', '.join(norms)}")
+        if attacks.count(attack) > 1:
+            raise BadStudy(key, "stands there twice; allowed: once")
+        _least(key, attack["options"])
+        kinds.setdefault(norm, []).append(kind)
+    threat = study["threat"]["norm"]
+    if threat not in kinds:
+        raise BadStudy("distances", f"none in {threat}, the threat model's norm; allowed: with it")
+    for norm, members in kinds.items():
+        if not any(_both_sides(kind) for kind in members):
+            able = [kind for kind in tables.DISTANCE_ATTACKS if _both_sides(kind)]
+            raise BadStudy(
+                "distances.attacks",
+                f"in {norm} {members[0]} alone leaves misclassified samples without a distance; "
+                f"allowed: together with {' or '.join(able)}",
+            )
+
+
+def _both_sides(kind: str) -> bool:
+    return entry("distance_attacks", kind).constants["misclassified"]
+
+
+def _least(key: str, options: Tree) -> None:
+    for name, value in options.items():
+        if name == "max_stepsize" and value <= 0:
+            raise BadStudy(f"{key}.{name}", f"{value:g}; allowed: more than 0")
+        least = 0 if name == "targets" else 1
+        if isinstance(value, int) and value < least:
+            raise BadStudy(f"{key}.{name}", f"{value}; allowed: {least} or more")
+
+
 def _data(study: Tree) -> None:
     """Dataset readers know no torch, so they can be asked here."""
     for label, dataset in study["datasets"].items():
@@ -186,5 +226,6 @@ CHECKS: tuple[Callable[[Tree], None], ...] = (
     _trained,
     _methods,
     _objectives,
+    _distance_attacks,
     _data,
 )

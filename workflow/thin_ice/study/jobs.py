@@ -75,17 +75,15 @@ def _evaluation(study: Study, network: Network) -> Iterator[PlannedJob]:
         "evaluate", f"{folder}/evaluation", study.evaluate_job(network), inputs | found
     )
     yield PlannedJob("indicators", f"{folder}/indicators", study.indicators_job(network), inputs)
-    if network.variant == DENSE:
-        yield PlannedJob("distances", f"{folder}/distances", study.distances_job(network), inputs)
+    yield PlannedJob("distances", f"{folder}/distances", study.distances_job(network), inputs)
 
 
 def _analysis(study: Study, run: str) -> PlannedJob:
     networks = [network.folder for network in study.networks() if network.run == run]
-    dense = [network.folder for network in study.dense_networks() if network.run == run]
     inputs = {
         "samples": tuple(f"{folder}/evaluation/samples.parquet" for folder in networks),
         "metrics": tuple(f"{folder}/evaluation/metrics.json" for folder in networks),
-        "distances": tuple(f"{folder}/distances/distances.parquet" for folder in dense),
+        "distances": tuple(f"{folder}/distances/distances.parquet" for folder in networks),
         "indicators": tuple(f"{folder}/indicators/indicators.json" for folder in networks),
     }
     return PlannedJob("analyse", f"{run}/analysis", study.analyse_job(run), inputs)
@@ -94,6 +92,7 @@ def _analysis(study: Study, run: str) -> PlannedJob:
 def _report(study: Study) -> PlannedJob:
     tables_read = {"accuracy": "accuracy.csv", "thin_ice": "thin_ice.csv"}
     tables_read |= {"samples": "samples.parquet"}
+    tables_read |= {"curves": "curves.csv", "optimality": "optimality.csv"}
     inputs = {
         name: tuple(f"{run}/analysis/{file}" for run in study.runs())
         for name, file in tables_read.items()

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from thin_ice import tables
+from thin_ice.attacks.distance_budgets import column
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.files import canonical_json
 from thin_ice.provenance.fingerprint import fingerprint
@@ -192,8 +193,10 @@ class Study:
         return self._job("evaluate", parameters, [self._architecture(network)])
 
     def distances_job(self, network: Network) -> str:
-        parameters = {"distances": self.resolved["distances"]}
-        return self._job("distances", parameters, [self._architecture(network)])
+        attacks = self.resolved["distances"]["attacks"]
+        entries = [("distance_attacks", attack["kind"]) for attack in attacks]
+        entries.append(self._architecture(network))
+        return self._job("distances", {"distances": attacks}, entries)
 
     def indicators_job(self, network: Network) -> str:
         names = self.protocols(network)
@@ -208,7 +211,7 @@ class Study:
         parameters = {
             "networks": [network.names for network in self.networks() if network.run == run],
             "threat": self.resolved["threat"],
-            "norms": sorted({run["norm"] for run in self.resolved["distances"]}),
+            "distances": self._members(),
             "analysis": self.resolved["analysis"],
         }
         return self._job("analyse", parameters, [])
@@ -216,6 +219,12 @@ class Study:
     def report_job(self) -> str:
         said = {key: value for key, value in self.resolved.items() if key not in UNSAID}
         return self._job("report", {"study": said}, [])
+
+    def _members(self) -> Tree:
+        """By norm, the columns of the attacks that look for distances."""
+        attacks = self.resolved["distances"]["attacks"]
+        norms = sorted({attack["norm"] for attack in attacks})
+        return {norm: [column(one) for one in attacks if one["norm"] == norm] for norm in norms}
 
     def _model(self, network: Network) -> Tree:
         return self.resolved["models"][network.parts[1]]

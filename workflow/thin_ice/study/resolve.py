@@ -8,6 +8,7 @@ written in, so that order is no parameter of any job.
 from collections.abc import Mapping
 from typing import Any
 
+from thin_ice.attacks.distance_budgets import BUDGETS, column
 from thin_ice.attacks.versions import version_settings
 from thin_ice.study.options import NO_DEFAULT, Entry, entry, fraction, read_class
 from thin_ice.study.schema import BadStudy
@@ -35,13 +36,6 @@ AUTOATTACK = {
     "shard_size": 1000,
     "keep_examples": True,
 }
-DISTANCES = [
-    {"norm": "Linf", "steps": 1000, "max_stepsize": 1.0},
-    {"norm": "Linf", "steps": 1000, "max_stepsize": 10.0},
-    {"norm": "Linf", "steps": 1000, "max_stepsize": 100.0},
-    {"norm": "L2", "steps": 1000, "max_stepsize": 1.0},
-    {"norm": "L2", "steps": 1000, "max_stepsize": 10.0},
-]
 INDICATORS = {"samples": 100, "points": 100, "seed": 0}
 ANALYSIS = {"bootstrap": 2000, "seed": 0}
 RESOURCES = {"threads": 1, "mem_mb": 8000, "train_minutes": 240, "attack_minutes": 240}
@@ -71,8 +65,7 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
         for label, options in sorted(raw.get("methods", {}).items())
     }
     study["autoattack"] = _autoattack(raw.get("autoattack", {}), study["threat"]["norm"])
-    runs = raw.get("distances", DISTANCES)
-    study["distances"] = [run | {"max_stepsize": float(run["max_stepsize"])} for run in runs]
+    study["distances"] = _distances(raw.get("distances", {}), study["threat"]["norm"])
     study["indicators"] = INDICATORS | raw.get("indicators", {})
     study["analysis"] = ANALYSIS | raw.get("analysis", {})
     study["rerun_on_upgrade"] = sorted(raw.get("rerun_on_upgrade", []))
@@ -170,3 +163,17 @@ def _autoattack(given: Mapping, norm: str) -> Tree:
         if name in given:
             raise BadStudy(f"autoattack.{name}", "is set by the version; use version: custom")
     return resolved
+
+
+def _distances(given: Mapping, threat_norm: str) -> Tree:
+    """The attacks spelled out: those given, or a budget's members in each norm."""
+    if "attacks" in given and len(given) > 1:
+        raise BadStudy("distances", "has attacks beside norms or budget; allowed: one or the other")
+    budget = BUDGETS[given.get("budget", "thorough")]
+    norms = given.get("norms", sorted({"Linf", "L2", threat_norm}))
+    members = [member | {"norm": norm} for norm in norms for member in budget[norm]]
+    attacks = [
+        _entry(f"distances.attacks.{index}", "distance_attacks", "", one, {"norm": None})
+        for index, one in enumerate(given.get("attacks", members))
+    ]
+    return {"attacks": sorted(attacks, key=column)}

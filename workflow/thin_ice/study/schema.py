@@ -45,6 +45,8 @@ def _relevance(error: jsonschema.ValidationError) -> tuple:
 
 def _sentence(error: jsonschema.ValidationError) -> str:
     allowed = error.validator_value
+    if error.validator == "type" and "instead" in error.schema:
+        return f"{error.instance!r}; allowed: {error.schema['instead']}"
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
         unknown = sorted(set(error.instance) - set(known))

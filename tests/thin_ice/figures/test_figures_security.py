@@ -1,0 +1,66 @@
+"""The security figure and its words tell where a curve contradicts AutoAttack."""
+
+from make_tables import make_finished
+
+from thin_ice.figures import caveats, security, theme
+from thin_ice.figures.optimality_cells import optimality_cells
+from thin_ice.figures.sentences import security_sentence
+
+
+def finished_with_one_above():
+    finished = make_finished()
+    curves = finished.curves
+    row = curves.index[(curves.above_autoattack == "no") & (curves.variant == "m0-0.9")][0]
+    curves.loc[row, ["above_autoattack", "robust_percent"]] = ["yes", 99.5]
+    return finished
+
+
+def rings(finished):
+    with theme.theme():
+        figure = security.draw(security.table(finished), finished)
+    lines = [line for ax in figure.axes for line in ax.lines]
+    return [line for line in lines if line.get_markeredgecolor() == theme.ALARM]
+
+
+def test_a_curve_above_the_interval_is_ringed_and_no_other():
+    assert not rings(make_finished())
+    assert len(rings(finished_with_one_above())) == 1
+
+
+def test_a_curve_above_the_interval_is_named_among_the_caveats():
+    assert caveats.too_robust_curves(make_finished().curves) == []
+    (said,) = caveats.too_robust_curves(finished_with_one_above().curves)
+    assert said.startswith("m0-0.9 of digits-net0-pgd_at, seed 0")
+    assert "99.5 %" in said
+    assert said in caveats.caveats(finished_with_one_above())
+
+
+def test_the_sentence_counts_networks_and_those_above():
+    sentence = security_sentence(make_finished().curves)
+    assert "10 networks" in sentence
+    assert "-2.0 points" in sentence
+    assert "none of them above" in sentence
+    assert " 1 of them above" in security_sentence(finished_with_one_above().curves)
+
+
+def test_the_sentence_tells_of_samples_that_nothing_flipped():
+    finished = make_finished()
+    finished.curves.loc[finished.curves.variant == "dense", "failed_percent"] = 5.0
+    assert "2 have samples that no attack flipped" in security_sentence(finished.curves)
+
+
+def test_there_is_a_line_for_every_network_of_a_panel_and_a_check_for_each():
+    finished = make_finished(methods=1, seeds=(0, 1, 2))
+    with theme.theme():
+        figure = security.draw(security.table(finished), finished)
+    panel = figure.axes[0]
+    curves = [line for line in panel.lines if len(line.get_xdata()) == 41]
+    assert len(curves) == len(panel.containers) == 3 * 3
+
+
+def test_the_attacks_table_has_means_over_networks_best_first():
+    finished = make_finished()
+    headings, rows = optimality_cells(finished.optimality, finished.study)
+    assert len(headings) == len(rows[0])
+    assert [row[1].split()[0] for row in rows] == ["FMN", "FAB"]
+    assert rows[0][2] == "0.895 (0.890)"

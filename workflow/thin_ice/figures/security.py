@@ -1,0 +1,97 @@
+"""Security curves: robust accuracy against eps from distances, with AutoAttack's points on top."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from thin_ice.figures.finished import Finished
+from thin_ice.figures.layout import AXIS, blank, head, key, panels, wrapped
+from thin_ice.figures.theme import ALARM, FADED, REFERENCE, method_colours
+from thin_ice.figures.words import distance_unit, titled
+from thin_ice.margins.analysis import DENSE
+
+COLUMNS = 3
+STYLES = ((0, ()), (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (5, 1.4, 1.2, 1.4)))
+NETWORK = ["run", "method", "sparsity", "seed"]
+DODGE = 0.016  # of the axis, between AutoAttack's points, which all stand at one eps
+TITLE = "Security curves: robust accuracy by distance, and AutoAttack's as a check"
+
+
+def table(finished: Finished) -> pd.DataFrame:
+    """One row a network and radius: robust accuracy from distances, the share of samples without a
+    found flip in it; at the study's eps AutoAttack's accuracy, and whether the curve is above it.
+    """
+    return finished.curves.drop(columns="variant")
+
+
+def draw(curves: pd.DataFrame, finished: Finished) -> Figure:
+    """A panel a run and method, with its dense networks; a line a network."""
+    groups = [
+        [(run, method) for method in finished.methods if method in set(here.method)]
+        for run, here in curves.groupby("run", sort=False)
+    ]
+    rows = wrapped(groups, COLUMNS)
+    columns = max(2, *(len(row) for row in rows)) if rows else 1
+    figure, axes = panels([2.9 + AXIS] * max(len(rows), 1), columns)
+    for row, places in zip(rows, axes, strict=False):
+        for (run, method), ax in zip(row, places, strict=False):
+            here = curves[(curves.run == run) & curves.method.isin([DENSE, method])]
+            _panel(ax, here, finished, method)
+            ax.set_title(titled(run, method, finished.runs))
+        places[0].set_ylabel("robust test samples (%)")
+        blank(places[len(row) :])
+    blank(axes[len(rows) :].flat)
+    head(figure, TITLE, _keys(curves, finished))
+    return figure
+
+
+def _panel(ax: Axes, curves: pd.DataFrame, finished: Finished, method: str) -> None:
+    styles, colours = _styles(curves), method_colours(finished.methods)
+    networks = list(curves.groupby(NETWORK[1:], sort=False))
+    ax.axvline(finished.eps, color=FADED, linestyle=":", linewidth=1, zorder=1)
+    for place, ((name, sparsity, _), curve) in enumerate(networks):
+        looks = {"color": colours[name], "linestyle": styles[sparsity], "linewidth": 1.5}
+        ax.plot(curve.eps, curve.robust_percent, alpha=0.85, **looks)
+        offset = (place - (len(networks) - 1) / 2) * DODGE * curves.eps.max()
+        _check(ax, curve[curve.above_autoattack.notna()], offset, colours[name])
+    ax.set(xlim=(0, curves.eps.max()), ylim=(0, 101))
+    ax.set_xlabel(f"ε ({distance_unit(finished.study['threat']['norm'])})")
+
+
+def _check(ax: Axes, rows: pd.DataFrame, offset: float, colour: str) -> None:
+    """AutoAttack's accuracy and interval; ringed where the curve lies above it."""
+    for row in rows.itertuples():
+        x, y = row.eps + offset, row.autoattack_percent
+        bar = [[y - row.autoattack_low_percent], [row.autoattack_high_percent - y]]
+        ax.errorbar(
+            *(x, y, bar),
+            **{"fmt": "s", "ms": 4.2, "mec": "white", "mew": 0.6, "capsize": 2, "elinewidth": 1.1},
+            color=colour,
+            zorder=4,
+        )
+        if row.above_autoattack == "yes":
+            ax.plot(x, y, "o", ms=13, mfc="none", mec=ALARM, mew=1.8, zorder=5)
+
+
+def _styles(curves: pd.DataFrame) -> dict[float, tuple]:
+    """A line style a sparsity, dense solid."""
+    pruned = sorted(set(curves.sparsity[curves.method != DENSE]))
+    styles = {s: STYLES[index % len(STYLES)] for index, s in enumerate(pruned)}
+    return {0.0: STYLES[0], **styles}
+
+
+def _keys(curves: pd.DataFrame, finished: Finished) -> list[Line2D]:
+    pruned = {s: style for s, style in _styles(curves).items() if s}
+    lines = [key(f"sparsity {s:g}", linestyle=style, color=FADED) for s, style in pruned.items()]
+    check = {"marker": "s", "ms": 4.2, "color": FADED}
+    keys = [
+        key("dense", linestyle="-", color=REFERENCE),
+        *lines,
+        key("AutoAttack at ε, 95 % interval (set apart sideways)", **check),
+    ]
+    if np.any(curves.above_autoattack == "yes"):
+        ring = {"marker": "o", "ms": 9, "mfc": "none", "color": ALARM}
+        keys.append(key("the curve lies above that interval", **ring))
+    return keys
