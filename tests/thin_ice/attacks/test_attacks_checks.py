@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from thin_ice.attacks.checks import UnusableInput, require_images
+from thin_ice.attacks.fmn import Fmn
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.attacks.versions import CascadeSettings
@@ -12,9 +13,10 @@ from thin_ice.checkpoint import Checkpoint
 from thin_ice.data.split import Split
 from thin_ice.evaluation.cascade import Cascade, run_shard
 from thin_ice.evaluation.claimed import clean_table, protocol_table
-from thin_ice.margins.distance import FmnRun, distance_table
+from thin_ice.margins.distance import Member, distance_table
 
 THREAT = ThreatModel("Linf", 0.1)
+FMN = Member("fmn", "L2", Fmn(steps=2))
 CASCADE = Cascade(THREAT, CascadeSettings(("apgd-ce",)), seed=0, batch_size=4)
 ENTRIES = {
     "run_shard": lambda model, split, folder: run_shard(
@@ -24,7 +26,7 @@ ENTRIES = {
     "protocol_table": lambda model, split, _: protocol_table(
         model, split, THREAT, {"one": next(iter(PROTOCOLS.values()))}, seed=0
     ),
-    "distance_table": lambda model, split, _: distance_table(model, split, [FmnRun("L2", 2, 1.0)]),
+    "distance_table": lambda model, split, _: distance_table(model, split, [FMN]),
 }
 
 
