@@ -7,8 +7,10 @@ rule analyse:
         samples=ancient(of_run(STUDY.networks(), "evaluation/samples.parquet")),
         metrics=ancient(of_run(STUDY.networks(), "evaluation/metrics.json")),
         distances=ancient(of_run(STUDY.dense_networks(), "distances/distances.parquet")),
+        selection=ancient(of_run(STUDY.watched_networks(), "selection/samples.parquet")),
     output:
         accuracy=f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv",
+        overestimate=f"{STUDY_FOLDER}/{{run}}/analysis/overestimate.csv",
         thin_ice=f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv",
         samples=f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet",
         record=f"{STUDY_FOLDER}/{{run}}/analysis/provenance.json",
@@ -25,4 +27,5 @@ rule analyse:
     shell:
         "python -m thin_ice analyse --job {params.job:q} --samples {input.samples:q}"
         " --metrics {input.metrics:q} --distances {input.distances:q}"
+        " --selection {input.selection:q}"
         f"{RECORD_AND_LOG}"

@@ -1,6 +1,6 @@
 """Figures from the finished tables, and one HTML page that needs nothing else."""
 
-FIGURES = ("accuracy", "overestimate", "distances", "loss_by_distance", "auroc")
+FIGURES = ("accuracy", "overestimate", "mechanisms", "distances", "loss_by_distance", "auroc")
 
 
 rule report:
@@ -10,6 +10,9 @@ rule report:
         thin_ice=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv", run=STUDY.runs())),
         samples=ancient(
             expand(f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet", run=STUDY.runs())
+        ),
+        overestimate=ancient(
+            expand(f"{STUDY_FOLDER}/{{run}}/analysis/overestimate.csv", run=STUDY.runs())
         ),
     output:
         report=f"{STUDY_FOLDER}/report/report.html",
@@ -29,4 +32,5 @@ rule report:
     shell:
         "python -m thin_ice report --job {params.job:q} --accuracy {input.accuracy:q}"
         " --thin_ice {input.thin_ice:q} --samples {input.samples:q}"
+        " --overestimate {input.overestimate:q}"
         f"{RECORD_AND_LOG}"

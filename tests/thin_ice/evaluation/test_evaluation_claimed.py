@@ -63,8 +63,8 @@ def test_batches_do_not_show_in_the_clean_table(split, monkeypatch):
 
 
 def test_a_protocols_columns_are_its_outcomes_at_the_studys_eps(split):
-    table = protocol_table(network(), split, THREAT, {"wild": WILD}, seed=3)
-    stream = generator("cpu", 3, "claimed", "wild")
+    table, _ = protocol_table(network(), split, THREAT, {"wild": WILD}, seed=3)
+    stream = generator("cpu", 3, "claimed", "wild", 0)
     outcome = run_protocol(
         network(), split.floats(), split.labels, THREAT, WILD.scaled(0.1), stream
     )
@@ -74,21 +74,21 @@ def test_a_protocols_columns_are_its_outcomes_at_the_studys_eps(split):
 
 
 def test_whoever_is_robust_at_every_iterate_is_robust_at_the_last(split):
-    table = protocol_table(network(), split, THREAT, {"weak": WEAK, "strong": STRONG}, seed=0)
+    table, _ = protocol_table(network(), split, THREAT, {"weak": WEAK, "strong": STRONG}, seed=0)
     for name in ("weak", "strong"):
         assert (table[f"claimed_{name}"] | ~table[f"claimed_{name}_any_iterate"]).all()
 
 
 def test_a_protocols_verdicts_do_not_depend_on_the_other_protocols(split):
-    alone = protocol_table(network(), split, THREAT, {"strong": STRONG}, seed=0)
-    among = protocol_table(network(), split, THREAT, {"weak": WEAK, "strong": STRONG}, seed=0)
+    alone, _ = protocol_table(network(), split, THREAT, {"strong": STRONG}, seed=0)
+    among, _ = protocol_table(network(), split, THREAT, {"weak": WEAK, "strong": STRONG}, seed=0)
     pd.testing.assert_frame_equal(alone, among[alone.columns])
 
 
 def test_the_rows_of_both_tables_are_the_samples_of_the_split_in_order(split, monkeypatch):
     monkeypatch.setattr(claimed, "BATCH", 7)
-    never = Protocol("a test", 0.0, 0.0, 1)
-    table = protocol_table(network(), split, THREAT, {"never": never}, seed=0)
+    never = Protocol("a test", 1e-9, 1e-9, 1)
+    table, _ = protocol_table(network(), split, THREAT, {"never": never}, seed=0)
     assert table.claimed_never.tolist() == clean_table(network(), split).correct.tolist()
 
 

@@ -27,7 +27,8 @@ def run(job: Job) -> list[Path]:
     protocols = {name: Protocol(**fields) for name, fields in wanted["protocols"].items()}
     threat = ThreatModel(**wanted["threat"])
     clean = clean_table(loaded.model, test)
-    claimed = protocol_table(loaded.model, test, threat, protocols, wanted["seed"])
+    claimed, seconds = protocol_table(loaded.model, test, threat, protocols, wanted["seed"])
+    job.facts["claimed"] = {"seconds_per_sample": seconds}
     shards = [pd.read_parquet(path) for path in job.inputs["shards"]]
     samples = join_shards(pd.concat([clean, claimed], axis=1), shards)
     report = account(loaded.model, loaded.masks)

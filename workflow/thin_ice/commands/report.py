@@ -11,7 +11,7 @@ from thin_ice.figures.report import write_report
 from thin_ice.provenance.root import beneath
 
 PREPARE = None
-TABLES = ("accuracy", "thin_ice", "samples")
+TABLES = ("accuracy", "thin_ice", "samples", "overestimate")
 INPUTS = TABLES
 
 
@@ -21,6 +21,7 @@ def run(job: Job) -> list[Path]:
         accuracy=_joined(job.inputs["accuracy"], pd.read_csv),
         thin_ice=_joined(job.inputs["thin_ice"], pd.read_csv),
         samples=_joined(job.inputs["samples"], pd.read_parquet),
+        overestimate=_joined(job.inputs["overestimate"], pd.read_csv),
         study=job.parameters["study"],
     )
     tables = [path for name in TABLES for path in job.inputs[name]]

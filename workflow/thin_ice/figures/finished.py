@@ -16,11 +16,14 @@ Pair = tuple[str, float]  # method (or the control) and sparsity
 
 @dataclass(frozen=True)
 class Finished:
-    """``accuracy``, ``thin_ice`` and ``samples`` as the analysis wrote them; ``study`` resolved."""
+    """``accuracy``, ``thin_ice``, ``samples`` and ``overestimate`` as the analysis wrote them;
+    ``study`` resolved.
+    """
 
     accuracy: pd.DataFrame
     thin_ice: pd.DataFrame
     samples: pd.DataFrame
+    overestimate: pd.DataFrame
     study: dict[str, Any]
 
     @property

@@ -17,8 +17,10 @@ def planned_jobs(study: Study) -> list[PlannedJob]:
     """The jobs of a study, each after those whose files it reads."""
     jobs = [PlannedJob("study", "study", study.study_job())]
     jobs += [_dataset(study, label) for label in study.resolved["datasets"]]
+    watched = study.watched_networks()
     for network in study.networks():
         jobs += _training(study, network)
+        jobs += [_selection(study, network)] if network in watched else []
         jobs += _evaluation(study, network)
     jobs += [_analysis(study, run) for run in study.runs()]
     return [*jobs, _report(study)]
@@ -41,6 +43,16 @@ def _training(study: Study, network: Network) -> Iterator[PlannedJob]:
     yield PlannedJob("prune", f"{folder}/pruned", study.prune_job(network), inputs)
     inputs = data | {"model": _model(f"{folder}/pruned")}
     yield PlannedJob("finetune", folder, study.finetune_job(network), inputs)
+
+
+def _selection(study: Study, network: Network) -> PlannedJob:
+    models = {"pruned": _model(f"{network.folder}/pruned"), "model": _model(network.folder)}
+    return PlannedJob(
+        "selection",
+        f"{network.folder}/selection",
+        study.selection_job(network),
+        _data(network) | models,
+    )
 
 
 def _evaluation(study: Study, network: Network) -> Iterator[PlannedJob]:
@@ -66,17 +78,19 @@ def _evaluation(study: Study, network: Network) -> Iterator[PlannedJob]:
 def _analysis(study: Study, run: str) -> PlannedJob:
     networks = [network.folder for network in study.networks() if network.run == run]
     dense = [network.folder for network in study.dense_networks() if network.run == run]
+    watched = [network.folder for network in study.watched_networks() if network.run == run]
     inputs = {
         "samples": tuple(f"{folder}/evaluation/samples.parquet" for folder in networks),
         "metrics": tuple(f"{folder}/evaluation/metrics.json" for folder in networks),
         "distances": tuple(f"{folder}/distances/distances.parquet" for folder in dense),
+        "selection": tuple(f"{folder}/selection/samples.parquet" for folder in watched),
     }
     return PlannedJob("analyse", f"{run}/analysis", study.analyse_job(run), inputs)
 
 
 def _report(study: Study) -> PlannedJob:
     tables_read = {"accuracy": "accuracy.csv", "thin_ice": "thin_ice.csv"}
-    tables_read |= {"samples": "samples.parquet"}
+    tables_read |= {"samples": "samples.parquet", "overestimate": "overestimate.csv"}
     inputs = {
         name: tuple(f"{run}/analysis/{file}" for run in study.runs())
         for name, file in tables_read.items()

@@ -8,6 +8,7 @@ from typing import Any
 
 from thin_ice import tables
 from thin_ice.attacks.protocols import PROTOCOLS
+from thin_ice.attacks.switches import returns_last
 from thin_ice.files import canonical_json
 from thin_ice.provenance.fingerprint import fingerprint
 from thin_ice.provenance.machine import packages_used, versions
@@ -87,6 +88,12 @@ class Study:
             for seed in study["seeds"]
         ]
 
+    def watched_networks(self) -> list[Network]:
+        """The pruned networks whose fine-tuning is replayed and watched on test, if any."""
+        if not self.resolved["selection_on_test"]:
+            return []
+        return [network for network in self.networks() if network.variant != DENSE]
+
     def runs(self) -> list[str]:
         """Names of the runs, DATASET-MODEL-OBJECTIVE."""
         return list(dict.fromkeys(network.run for network in self.dense_networks()))
@@ -138,6 +145,11 @@ class Study:
         plan = self.resolved["methods"][network.method]["finetune"]
         return self._training_job("finetune", network, plan, {})
 
+    def selection_job(self, network: Network) -> str:
+        method = self.resolved["methods"][network.method]
+        parameters = {"protocol": {method["claimed"]: vars(PROTOCOLS[method["claimed"]])}}
+        return self._training_job("selection", network, method["finetune"], parameters)
+
     def _training_job(self, stage: str, network: Network, plan: Tree, extra: Tree) -> str:
         _, model, objective = network.parts
         parameters = {
@@ -179,6 +191,12 @@ class Study:
         parameters = {
             "networks": [network.names for network in self.networks() if network.run == run],
             "threat": self.resolved["threat"],
+            "returns_last": {
+                name: returns_last(PROTOCOLS[name])
+                for network in self.networks()
+                if network.run == run
+                for name in self.protocols(network)
+            },
             "norms": sorted({run["norm"] for run in self.resolved["distances"]}),
             "analysis": self.resolved["analysis"],
         }

@@ -54,6 +54,7 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
         label: _method(label, options or {}, raw)
         for label, options in sorted(raw["methods"].items())
     }
+    study["selection_on_test"] = raw.get("selection_on_test", False)
     study["autoattack"] = _autoattack(raw.get("autoattack", {}))
     runs = raw.get("distances", DISTANCES)
     study["distances"] = [run | {"max_stepsize": float(run["max_stepsize"])} for run in runs]
