@@ -15,6 +15,7 @@ from thin_ice.figures.finished import Finished
 from thin_ice.figures.gallery import EXHIBITS, Shown, show
 from thin_ice.figures.headline import headline_cells, headline_table, markdown
 from thin_ice.figures.ice_cells import ice_cells
+from thin_ice.figures.mechanisms import mechanism_cells
 from thin_ice.figures.what_was_run import what_was_run
 from thin_ice.files import write_text
 from thin_ice.provenance.hashing import sha256
@@ -72,6 +73,7 @@ def render(
     )
     environment.filters["data_uri"] = _data_uri
     ice = ice_cells(finished.thin_ice)
+    mechanisms = mechanism_cells(finished.overestimate)
     facts: dict[str, Any] = {
         "study": finished.study,
         "run_sentences": what_was_run(finished),
@@ -79,6 +81,8 @@ def render(
         "headline": headline,
         "ice": ice,
         "ice_open": len(ice[1]) <= OPEN_ROWS,
+        "mechanisms": mechanisms,
+        "mechanisms_open": len(mechanisms[1]) <= OPEN_ROWS,
         "shown": shown,
         "artifacts": artifacts,
         "root": root,
