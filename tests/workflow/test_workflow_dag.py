@@ -143,7 +143,7 @@ def test_the_slurm_profile_plans_the_full_study_from_the_checkout(tmp_path):
     assert f"{total:,} jobs" in (REPOSITORY / "README.md").read_text()
 
 
-GPU_RULES = {"dense", "prune", "finetune", "autoattack", "evaluate", "distances"}
+GPU_RULES = {"dense", "prune", "finetune", "selection", "autoattack", "evaluate", "distances"}
 
 
 def test_every_rule_that_computes_on_networks_asks_for_a_gpu_and_no_other():

@@ -38,14 +38,15 @@ SAVED = jobs("study")  # the resolved study
 TABLES = jobs("analyse", "report")
 TRAINED = ALL - jobs("study", "dataset")
 ATTACKED = jobs("autoattack", "evaluate") | TABLES
-PRUNING = jobs("prune", "finetune") | jobs("autoattack", "evaluate", variants=PRUNED) | TABLES
+PRUNING = jobs("prune", "finetune", "selection") | jobs("autoattack", "evaluate", variants=PRUNED) | TABLES
 TUNING = PRUNING - jobs("prune")
 
 
 def network(variants, seeds=(0, 1), run=RUN):
     """The jobs that make and attack these pruned networks, and the tables that they stand in."""
     own = jobs(
-        "prune", "finetune", "autoattack", "evaluate", variants=variants, seeds=seeds, run=run
+        *("prune", "finetune", "selection", "autoattack", "evaluate"),
+        **{"variants": variants, "seeds": seeds, "run": run},
     )
     return own | jobs("analyse", "report", run=run)
 
@@ -165,7 +166,7 @@ STUDY_EDITS = {
     ),
     "a method's claimed protocol evaluates its networks and the dense ones": (
         {"methods.lwm.claimed": "bcsp_pgd50"},
-        evaluated("dense", *LWM) | SAVED,
+        evaluated("dense", *LWM) | jobs("selection", variants=LWM) | SAVED,
     ),
     "one more sparsity makes its networks": (
         {"methods.lwm.sparsities": [0.5, 0.75, 0.9]},
@@ -207,6 +208,10 @@ STUDY_EDITS = {
     "smaller shards are other shards": (
         {"autoattack.shard_size": 10},
         ATTACKED | jobs("autoattack", shards=[1]) | SAVED,
+    ),
+    "selection on test is measured or not": (
+        {"selection_on_test": False},
+        TABLES | SAVED,
     ),
     "the steps of FMN measure distances again": (
         {"distances": [{"norm": "Linf", "steps": 3, "max_stepsize": 1}]},
@@ -311,6 +316,7 @@ COMMANDS = {
     "dense": TRAINED,
     "prune": PRUNING,
     "finetune": TUNING,
+    "selection": jobs("selection") | TABLES,
     "autoattack": ATTACKED,
     "evaluate": evaluated(*DENSE, *PRUNED),
     "distances": jobs("distances") | TABLES,
@@ -328,6 +334,9 @@ MODULES = {
     "training/fit.py": TRAINED,
     "evaluation/cascade.py": ATTACKED,
     "evaluation/metrics.py": evaluated(*DENSE, *PRUNED),
+    "evaluation/claimed.py": jobs("selection") | evaluated(*DENSE, *PRUNED),
+    "evaluation/selection.py": jobs("selection") | TABLES,
+    "evaluation/overestimate.py": TABLES,
     "margins/distance.py": jobs("distances") | TABLES,
     "margins/statistics.py": TABLES,
     "figures/auroc.py": jobs("report"),
@@ -426,7 +435,7 @@ def test_a_default_that_the_study_leaves_is_part_of_it(checkout):
 def test_a_published_protocol_reruns_the_evaluations_that_claim_it(checkout):
     numbers = "0.031, 0.0078, 10\n"
     checkout.replace("attacks/protocols.py", numbers, numbers.replace("10", "11"))
-    assert checkout.plan() == evaluated("dense", *LWM)
+    assert checkout.plan() == evaluated("dense", *LWM) | jobs("selection", variants=LWM)
 
 
 def test_a_published_plan_is_code_of_the_method_and_part_of_the_study(checkout):
@@ -847,6 +856,7 @@ RICH = {
     "objectives.natural": {},
     "methods.radmm": {"layers": "all", "objectives": ["natural"], "sparsities": [0.25, 0.99]},
     "rerun_on_upgrade": ["torch", "python"],
+    "selection_on_test": False,
 }
 
 

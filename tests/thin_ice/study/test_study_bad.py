@@ -16,6 +16,12 @@ BAD = [
     ("methods.dense", {"kind": "lwm"}, ["methods.dense", "is taken"]),
     ("methods.second_seed", {"kind": "lwm"}, ["methods.second_seed", "is taken"]),
     ("nmae", "x", ["unknown key 'nmae'", "allowed: name, seeds"]),
+    ("selection_on_test", "yes", ["selection_on_test", "'yes'", "true or false"]),
+    (
+        "training",
+        {"finetune": {"epochs": 0}},
+        ["selection_on_test", "methods.hydra.finetune", "allowed: false"],
+    ),
     ("seeds", [], ["seeds", "at least 1"]),
     ("seeds", [0, 0], ["seeds", "without repetitions"]),
     ("seeds", [-1], ["seeds.0", "-1", "0 or more"]),

@@ -72,8 +72,8 @@ def mechanisms_sentence(rows: pd.DataFrame) -> str:
     means = {name: pruned[f"{name}_points"].mean() for name in told}
     most = max(means, key=lambda name: means[name])
     return (
-        f"{sentence}, and what one mechanism alone hides: {each}. The most on average is hidden by "
-        f"{MECHANISM_NAMES[most]}, {number(means[most])} points."
+        f"{sentence}, and what one mechanism alone hides: {each}; "
+        f"{MECHANISM_NAMES[most]} hides most, {number(means[most])} points on average."
     )
 
 
