@@ -38,7 +38,11 @@ SAVED = jobs("study")  # the resolved study
 TABLES = jobs("analyse", "report")
 TRAINED = ALL - jobs("study", "dataset")
 ATTACKED = jobs("autoattack", "evaluate") | TABLES
-PRUNING = jobs("prune", "finetune", "selection") | jobs("autoattack", "evaluate", variants=PRUNED) | TABLES
+PRUNING = (
+    jobs("prune", "finetune", "selection")
+    | jobs("autoattack", "evaluate", variants=PRUNED)
+    | TABLES
+)
 TUNING = PRUNING - jobs("prune")
 
 

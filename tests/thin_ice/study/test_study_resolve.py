@@ -93,6 +93,7 @@ def jobs(study):
     for network in study.networks():
         stages = ["autoattack", "evaluate"]
         stages += ["dense", "distances"] if network.variant == "dense" else ["prune", "finetune"]
+        stages += ["selection"] if network.variant != "dense" else []
         for stage in stages:
             arguments = (network, 0) if stage == "autoattack" else (network,)
             found[stage, network.folder] = getattr(study, f"{stage}_job")(*arguments)
@@ -114,11 +115,15 @@ CHANGES = {
     "autoattack.square_queries": (30, {"autoattack"}),
     "methods.hydra.scores": ("random", {"prune hydra"}),
     "methods.radmm.rho": (0.01, {"prune radmm"}),
-    "training.finetune.lr": (0.3, {"finetune"}),
+    "training.finetune.lr": (0.3, {"finetune", "selection"}),
+    "selection_on_test": (True, set()),
     "training.dense.lr": (0.3, {"dense"}),
     "datasets.digits.partition_seed": (1, {"dataset"}),
     "analysis.bootstrap": (60, {"analyse"}),
-    "methods.lwm.claimed": ("bcsp_pgd50", {"evaluate lwm", "evaluate dense"}),
+    "methods.lwm.claimed": (
+        "bcsp_pgd50",
+        {"evaluate lwm", "evaluate dense", "selection lwm"},
+    ),
     "resources.mem_mb": (900, set()),
     "sparsities": ([0.9, 0.99], {"analyse"}),  # old jobs stay; new ones are added
 }

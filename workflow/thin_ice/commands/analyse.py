@@ -53,12 +53,10 @@ def _evaluated(job: Job, networks: list[Network], metrics: list[dict]) -> list[E
     pruned = [(n.run, n.seed, n.variant) for n in networks if n.variant != DENSE]
     paths = dict(zip(pruned, job.inputs["selection"], strict=True)) if _watched(job) else {}
     selection = {key: pd.read_parquet(path) for key, path in paths.items()}
-    returns_last = job.parameters["returns_last"]
     return [
         Evaluated(
             {"run": n.run, "seed": n.seed, "method": n.method, "sparsity": n.sparsity},
             protocol,
-            returns_last[protocol],
             n.samples,
             selection.get((n.run, n.seed, n.variant)),
         )

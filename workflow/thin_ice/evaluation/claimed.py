@@ -12,7 +12,7 @@ from thin_ice.attacks.claimed import run_protocol
 from thin_ice.attacks.fmn import margin
 from thin_ice.attacks.modes import under_attack
 from thin_ice.attacks.protocol import Protocol
-from thin_ice.attacks.switches import switched
+from thin_ice.attacks.switches import LAST, returns_last, switched
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
 from thin_ice.randomness import generator
@@ -47,7 +47,8 @@ def protocol_table(
 
     Per protocol a column for what its authors count, whatever the clean prediction was
     (``claimed_NAME``), one for right at every iterate (``claimed_NAME_any_iterate``) and one a
-    switch (``claimed_NAME_SWITCH``, see `thin_ice.attacks.switches`). A switched attack starts
+    switch (``claimed_NAME_SWITCH``, see `thin_ice.attacks.switches`; ``last`` is right at every
+    iterate too, where a protocol keeps the last alone). A switched attack starts
     where the claimed one does, so that the two differ by the mechanism and not by a draw.
     """
     columns: dict[str, NDArray[np.bool_]] = {}
@@ -57,6 +58,8 @@ def protocol_table(
         last, every, took = _attacked(model, split, threat, claimed, (seed, "claimed", name))
         columns[column], columns[f"{column}_any_iterate"] = last, every
         seconds[name] = {"claimed": took}
+        if returns_last(claimed):
+            columns[f"{column}_{LAST}"] = every
         for switch, protocol in switched(claimed, threat.eps).items():
             outcome = _attacked(model, split, threat, protocol, (seed, "claimed", name))
             columns[f"{column}_{switch}"], seconds[name][switch] = outcome[0], outcome[2]

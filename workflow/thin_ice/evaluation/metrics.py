@@ -3,7 +3,7 @@
 import pandas as pd
 from scipy.stats import binomtest
 
-from thin_ice.attacks.switches import RERUN, TRAIN_MODE
+from thin_ice.attacks.switches import LAST, RERUN, TRAIN_MODE
 from thin_ice.errors import ThinIceError
 from thin_ice.evaluation.outcomes import BROKEN, OUTCOME
 
@@ -43,7 +43,7 @@ def accuracy(outcomes: pd.Series) -> dict[str, float]:
 def _switch_points(samples: pd.DataFrame, protocol: str) -> dict[str, float]:
     """What the claimed accuracy loses, in points, by each switch of the protocol that was run."""
     claimed = samples[f"claimed_{protocol}"].mean()
-    columns = {name: f"claimed_{protocol}_{name}" for name in (*RERUN, TRAIN_MODE)}
+    columns = {name: f"claimed_{protocol}_{name}" for name in (*RERUN, LAST, TRAIN_MODE)}
     return {
         name: 100 * float(claimed - samples[column].mean())
         for name, column in columns.items()

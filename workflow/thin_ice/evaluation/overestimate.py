@@ -26,14 +26,12 @@ class Evaluated:
 
     Attributes:
         names: run, seed, method and sparsity.
-        returns_last: whether its authors count the last iterate alone.
         samples: as the evaluation wrote them.
         selection: per sample the outcomes at the two checkpoints, where that was measured.
     """
 
     names: dict
     protocol: str
-    returns_last: bool
     samples: pd.DataFrame
     selection: pd.DataFrame | None = None
 
@@ -47,11 +45,9 @@ class Evaluated:
         """
         claimed, several = self.column(""), f"claimed_{self.protocol}"
         yield "overestimate", (claimed - self.samples.robust).to_numpy()
-        for name in RERUN:
+        for name in (*RERUN, LAST):
             if f"{several}_{name}" in self.samples:
                 yield name, (claimed - self.column(f"_{name}")).to_numpy()
-        if self.returns_last:
-            yield LAST, (claimed - self.column("_any_iterate")).to_numpy()
         if f"{several}_{TRAIN_MODE}" in self.samples:
             yield TRAIN_MODE, (self.column(f"_{TRAIN_MODE}") - claimed).to_numpy()
         if self.selection is not None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from thin_ice import tables
 from thin_ice.attacks.protocols import PROTOCOLS
-from thin_ice.attacks.switches import returns_last
 from thin_ice.files import canonical_json
 from thin_ice.provenance.fingerprint import fingerprint
 from thin_ice.provenance.machine import packages_used, versions
@@ -191,12 +190,6 @@ class Study:
         parameters = {
             "networks": [network.names for network in self.networks() if network.run == run],
             "threat": self.resolved["threat"],
-            "returns_last": {
-                name: returns_last(PROTOCOLS[name])
-                for network in self.networks()
-                if network.run == run
-                for name in self.protocols(network)
-            },
             "norms": sorted({run["norm"] for run in self.resolved["distances"]}),
             "analysis": self.resolved["analysis"],
         }
