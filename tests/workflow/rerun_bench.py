@@ -30,6 +30,7 @@ STUDY = {
     },
     "methods": {"lwm": {"sparsities": [0.5, 0.9]}, "hydra": {}},
     "sparsities": [0.5],
+    "selection_on_test": True,
     "autoattack": {
         "version": "custom",
         "attacks": ["square"],
@@ -51,6 +52,7 @@ FOLDERS = {  # of every stage, below the study's folder: where its record and ou
     "dense": "{run}/seed{seed}/dense",
     "prune": "{run}/seed{seed}/{variant}/pruned",
     "finetune": "{run}/seed{seed}/{variant}",
+    "selection": "{run}/seed{seed}/{variant}/selection",
     "autoattack": "{run}/seed{seed}/{variant}/autoattack/shard{shard}",
     "evaluate": "{run}/seed{seed}/{variant}/evaluation",
     "distances": "{run}/seed{seed}/{variant}/distances",
@@ -75,7 +77,7 @@ def jobs(*stages, seeds=(0, 1), variants=DENSE + PRUNED, shards=(0,), run=RUN) -
         for stage in stages or FOLDERS
         for name in names
         if (stage != "dense" or name["variant"] == "dense")
-        and (stage not in ("prune", "finetune") or name["variant"] != "dense")
+        and (stage not in ("prune", "finetune", "selection") or name["variant"] != "dense")
     }
 
 

@@ -143,7 +143,10 @@ def test_the_slurm_profile_plans_the_full_study_from_the_checkout(tmp_path):
     assert f"{total:,} jobs" in (REPOSITORY / "README.md").read_text()
 
 
-GPU_RULES = {"dense", "prune", "finetune", "autoattack", "evaluate", "distances", "indicators"}
+GPU_RULES = {
+    *("dense", "prune", "finetune", "selection"),
+    *("autoattack", "evaluate", "distances", "indicators"),
+}
 
 
 def test_every_rule_that_computes_on_networks_asks_for_a_gpu_and_no_other():

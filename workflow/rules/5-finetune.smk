@@ -25,3 +25,31 @@ rule finetune:
         "python -m thin_ice finetune --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"
         f"{RECORD_AND_LOG}"
+
+
+# Only a study with selection_on_test asks for it.
+rule selection:
+    input:
+        records_if_again("{run}/seed{seed}/{pruned}/selection"),
+        dataset=ancient(dataset_of),
+        pruned=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/pruned/model.safetensors"),
+        model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/model.safetensors"),
+    output:
+        epochs=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/selection/selection.csv",
+        samples=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/selection/samples.parquet",
+        record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/selection/provenance.json",
+    log:
+        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-selection.log",
+    threads: STUDY.resources["threads"]
+    resources:
+        gpu=1,
+        mem_mb=STUDY.resources["mem_mb"],
+        runtime=STUDY.resources["train_minutes"],
+    params:
+        job=lambda wildcards: STUDY.selection_job(network_of(wildcards, wildcards.pruned)),
+    message:
+        "Watch fine-tuning on test, {wildcards.pruned}: {wildcards.run}, seed {wildcards.seed}"
+    shell:
+        "python -m thin_ice selection --job {params.job:q} --dataset {input.dataset:q}"
+        " --pruned {input.pruned:q} --model {input.model:q} --threads {threads}"
+        f"{RECORD_AND_LOG}"

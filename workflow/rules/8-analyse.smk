@@ -8,8 +8,10 @@ rule analyse:
         metrics=ancient(of_run(STUDY.networks(), "evaluation/metrics.json")),
         distances=ancient(of_run(STUDY.networks(), "distances/distances.parquet")),
         indicators=ancient(of_run(STUDY.networks(), "indicators/indicators.json")),
+        selection=ancient(of_run(STUDY.watched_networks(), "selection/samples.parquet")),
     output:
         accuracy=f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv",
+        overestimate=f"{STUDY_FOLDER}/{{run}}/analysis/overestimate.csv",
         thin_ice=f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv",
         curves=f"{STUDY_FOLDER}/{{run}}/analysis/curves.csv",
         optimality=f"{STUDY_FOLDER}/{{run}}/analysis/optimality.csv",
@@ -28,5 +30,5 @@ rule analyse:
     shell:
         "python -m thin_ice analyse --job {params.job:q} --samples {input.samples:q}"
         " --metrics {input.metrics:q} --distances {input.distances:q}"
-        " --indicators {input.indicators:q}"
+        " --indicators {input.indicators:q} --selection {input.selection:q}"
         f"{RECORD_AND_LOG}"

@@ -1,6 +1,9 @@
 """Figures from the finished tables, and one HTML page that needs nothing else."""
 
-FIGURES = ("accuracy", "overestimate", "security", "distances", "loss_by_distance", "auroc")
+FIGURES = (
+    *("accuracy", "overestimate", "mechanisms", "security"),
+    *("distances", "loss_by_distance", "auroc"),
+)
 
 
 rule report:
@@ -10,6 +13,9 @@ rule report:
         thin_ice=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv", run=STUDY.runs())),
         samples=ancient(
             expand(f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet", run=STUDY.runs())
+        ),
+        overestimate=ancient(
+            expand(f"{STUDY_FOLDER}/{{run}}/analysis/overestimate.csv", run=STUDY.runs())
         ),
         curves=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/curves.csv", run=STUDY.runs())),
         optimality=ancient(
@@ -33,5 +39,6 @@ rule report:
     shell:
         "python -m thin_ice report --job {params.job:q} --accuracy {input.accuracy:q}"
         " --thin_ice {input.thin_ice:q} --samples {input.samples:q}"
-        " --curves {input.curves:q} --optimality {input.optimality:q}"
+        " --overestimate {input.overestimate:q} --curves {input.curves:q}"
+        " --optimality {input.optimality:q}"
         f"{RECORD_AND_LOG}"

@@ -11,12 +11,12 @@ from thin_ice.attacks.attempts import (
     Attempt,
     Case,
     apgd_attack,
-    cross_entropy,
     late_gain,
     protocol_attack,
     together,
 )
 from thin_ice.attacks.claimed import run_protocol
+from thin_ice.attacks.losses import cross_entropy
 from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.attacks.watch import Watched, gradients_interrupted

@@ -24,6 +24,7 @@ STUDY = study_from(
         "training": {"dense": {"epochs": 2}, "prune": {"epochs": 1}, "finetune": {"epochs": 1}},
         "methods": {name: {} for name in tables.METHODS},
         "sparsities": [0.5],
+        "selection_on_test": True,
         "autoattack": {
             "version": "custom",
             "attacks": ["apgd-ce", "square"],
@@ -76,12 +77,13 @@ FILES = {  # what each stage writes beside its record
     "dense": MODEL,
     "prune": MODEL,
     "finetune": MODEL,
+    "selection": ("selection.csv", "samples.parquet"),
     "autoattack": ("outcomes.parquet", "examples.safetensors", "checks.json"),
     "evaluate": ("samples.parquet", "metrics.json"),
     "distances": ("distances.parquet",),
     "indicators": ("indicators.parquet", "indicators.json"),
     "analyse": (
-        *("accuracy.csv", "thin_ice.csv", "curves.csv", "optimality.csv"),
+        *("accuracy.csv", "overestimate.csv", "thin_ice.csv", "curves.csv", "optimality.csv"),
         "samples.parquet",
     ),
 }

@@ -47,6 +47,7 @@ def test_a_figure_has_a_title_and_labels_with_units(name, finished):
         "accuracy": "(%)",
         "overestimate": "(percentage points)",
         "security": "ε (L∞, images on [0, 1])",
+        "mechanisms": "percentage points",
         "auroc": "AUROC of distance",
         "loss_by_distance": "(L∞, images on [0, 1])",
         "distances": "(L∞, images on [0, 1])",

@@ -124,7 +124,7 @@ def test_the_page_is_small_enough_to_send(made):
 def test_each_source_is_named_with_its_digest_and_its_record(made, page):
     folder, _ = made
     sources = [p for p in folder.glob("*/analysis/*") if p.name != "provenance.json"]
-    assert len(sources) == 10
+    assert len(sources) == 12
     for path in [*sources, folder / "report" / "accuracy.svg"]:
         relative = path.relative_to(folder)
         assert f"<td>{relative}</td>" in page

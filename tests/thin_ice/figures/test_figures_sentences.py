@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from make_tables import make_finished
 
-from thin_ice.figures import sentences
+from thin_ice.attacks.switches import MECHANISMS
+from thin_ice.figures import mechanisms, sentences
 from thin_ice.figures.gallery import EXHIBITS
 
 
@@ -142,3 +143,29 @@ def test_every_figure_has_one_sentence(name):
     assert sentence[0].isupper()
     assert sentence.endswith(".")
     assert ". " not in sentence
+
+
+def hidden(**points):
+    """One pruned row's overestimate table: points and interval by mechanism, the rest empty."""
+    row = {"method": "lwm", "overestimate_points": 4.0, "overestimate_low": 1.0}
+    for name in MECHANISMS:
+        value, low = points.get(name, (float("nan"),) * 2)
+        row |= {f"{name}_points": value, f"{name}_low": low}
+    return pd.DataFrame([row])
+
+
+def test_mechanisms_are_counted_where_they_were_switched_and_the_largest_is_named():
+    rows = pd.concat([hidden(loss=(3.0, 1.0), eps=(0.2, -0.1)), hidden(loss=(1.0, -0.5))])
+    sentence = sentences.mechanisms_sentence(rows)
+    assert "lies above 0 in 2 of 2" in sentence
+    assert "a smaller ε in 0 of 1 and the cross-entropy in 1 of 2" in sentence
+    assert "the cross-entropy hides most, 2.0 points on average" in sentence
+    assert "training mode" not in sentence
+    assert "no mechanism was switched" in sentences.mechanisms_sentence(hidden())
+    dense = hidden(loss=(3.0, 1.0)).assign(method="dense")
+    assert sentences.mechanisms_sentence(dense) == "No pruned network was evaluated."
+
+
+def test_every_mechanism_has_a_name_in_figure_and_sentence():
+    assert set(sentences.MECHANISM_NAMES) == set(MECHANISMS)
+    assert set(mechanisms.NAMES) == {"overestimate", *MECHANISMS}

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from make_tables import SETS, make_finished
 
-from thin_ice.figures import accuracy, auroc, distances, loss_by_distance, overestimate
+from thin_ice.figures import accuracy, auroc, distances, loss_by_distance, mechanisms, overestimate
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +165,16 @@ def test_without_distances_in_the_threat_norm_another_norm_is_shown():
     finished = make_finished(norm="L1")
     assert finished.norm in {"Linf", "L2"}
     assert set(finished.main_samples.norm) == {finished.norm}
+
+
+def test_the_overestimate_table_shows_each_mechanism_that_was_measured(finished):
+    header, rows = mechanisms.mechanism_cells(mechanisms.table(finished))
+    assert header[:3] == ["run", "network", "claimed by"]
+    assert "training mode" not in header  # every protocol is sound in it
+    cells = [dict(zip(header, row, strict=True)) for row in rows]
+    dense, pruned = cells[0], next(row for row in cells if row["network"] == "m0 0.9")
+    assert dense["selection on test"] == "–"
+    assert pruned["selection on test"] == "0.4 [-0.6, 1.4]"
+    assert pruned["cross-entropy"] == "3.0 [2.0, 4.0]"
+    assert pruned["overestimate (points)"] == "5.0 [4.0, 6.0]"
+    assert pruned["training mode would add"] == "8.0"

@@ -19,6 +19,7 @@ BAD = [
     ("methods.dense", {"kind": "lwm"}, ["methods.dense", "is taken"]),
     ("methods.second_seed", {"kind": "lwm"}, ["methods.second_seed", "is taken"]),
     ("nmae", "x", ["unknown key 'nmae'", "allowed: name, seeds"]),
+    ("selection_on_test", "yes", ["selection_on_test", "'yes'", "boolean"]),
     ("seeds", [], ["seeds", "at least 1"]),
     ("seeds", [0, 0], ["seeds", "without repetitions"]),
     ("seeds", [-1], ["seeds.0", "-1", "0 or more"]),
@@ -139,6 +140,13 @@ def test_a_bad_study_is_refused_in_one_sentence(altered, key, value, parts):
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def test_checkpoints_cannot_be_chosen_without_epochs(altered):
+    study = altered("training.finetune.epochs", 0)
+    study_from(study)
+    with pytest.raises(BadStudy, match=r"selection_on_test: .*methods.hydra.finetune.*: false"):
+        study_from(study | {"selection_on_test": True})
 
 
 def test_the_labels_taken_are_those_of_the_tables():

@@ -94,7 +94,7 @@ def jobs(study):
     found = {}
     for network in study.networks():
         stages = ["autoattack", "evaluate", "distances", "indicators"]
-        stages += ["dense"] if network.variant == "dense" else ["prune", "finetune"]
+        stages += ["dense"] if network.variant == "dense" else ["prune", "finetune", "selection"]
         for stage in stages:
             arguments = (network, 0) if stage == "autoattack" else (network,)
             found[stage, network.folder] = getattr(study, f"{stage}_job")(*arguments)
@@ -116,13 +116,21 @@ CHANGES = {
     "autoattack.square_queries": (30, {"autoattack"}),
     "methods.hydra.scores": ("random", {"prune hydra"}),
     "methods.radmm.rho": (0.01, {"prune radmm"}),
-    "training.finetune.lr": (0.3, {"finetune"}),
+    "training.finetune.lr": (0.3, {"finetune", "selection"}),
+    "selection_on_test": (True, set()),
     "training.dense.lr": (0.3, {"dense"}),
     "datasets.digits.partition_seed": (1, {"dataset"}),
     "analysis.bootstrap": (60, {"analyse"}),
     "methods.lwm.claimed": (
         "bcsp_pgd50",
-        {f"{stage} {what}" for stage in ("evaluate", "indicators") for what in ("lwm", "dense")},
+        {
+            *(
+                f"{stage} {what}"
+                for stage in ("evaluate", "indicators")
+                for what in ("lwm", "dense")
+            ),
+            "selection lwm",
+        },
     ),
     "indicators.points": (6, {"indicators"}),
     "resources.mem_mb": (900, set()),

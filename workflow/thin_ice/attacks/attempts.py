@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
-import torch.nn.functional as F
 from pyautoattack.autopgd_base import APGDAttack
 from torch import Tensor, nn
 
 from thin_ice.attacks.claimed import run_protocol
+from thin_ice.attacks.losses import LOSSES
 from thin_ice.attacks.modes import under_attack
 from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
@@ -68,21 +68,18 @@ def protocol_attack(name: str, published: Protocol, study_eps: float, seed: int)
     scaled = published.scaled(study_eps)
 
     def run(case: Case) -> Attempt:
-        here = scaled if case.threat.eps == study_eps else _within(scaled, case.threat.eps)
-        once = replace(here, restarts=1)
-        return together([_one_start(case, once, seed, name, n) for n in range(here.restarts)])
+        here = scaled if case.threat.eps == study_eps else scaled.within(case.threat.eps)
+        stream = (seed, "indicators", name)
+        one = _one_apgd if here.attack == "apgd" else _one_start
+        return together([one(case, here, (*stream, start)) for start in range(here.restarts)])
 
     return run
 
 
-def _within(protocol: Protocol, eps: float) -> Protocol:
-    return replace(protocol, eps=eps, step_size=protocol.step_size * eps / protocol.eps)
-
-
-def _one_start(case: Case, protocol: Protocol, seed: int, name: str, restart: int) -> Attempt:
-    stream = generator(case.images.device, seed, "indicators", name, restart)
-    watched = _watched(case)
-    outcome = run_protocol(watched, case.images, case.labels, case.threat, protocol, stream)
+def _one_start(case: Case, protocol: Protocol, stream: tuple) -> Attempt:
+    once = replace(protocol, restarts=1)
+    watched, draws = _watched(case, once.loss), generator(case.images.device, *stream)
+    outcome = run_protocol(watched, case.images, case.labels, case.threat, once, draws)
     path = watched.trajectory()
     # The start does not count as an iterate: with some protocols it is outside the box.
     return _attempt(
@@ -91,32 +88,41 @@ def _one_start(case: Case, protocol: Protocol, seed: int, name: str, restart: in
 
 
 def apgd_attack(seed: int, steps: int = APGD_STEPS) -> Attack:
-    """AutoAttack's APGD on the cross-entropy, one restart, through its authors' package.
-
-    Not through the package's ``perturb``, which would drop samples on the way.
-    """
+    """AutoAttack's APGD on the cross-entropy, one restart."""
 
     def run(case: Case) -> Attempt:
-        watched = _watched(case)
-        package = APGDAttack(
-            watched,
-            n_iter=steps,
-            norm=case.threat.norm,
-            eps=case.threat.eps,
-            seed=seed,
-            loss="ce",
-            device=case.images.device,
-        )
-        package.init_hyperparam(case.images)
-        with under_attack(watched), torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # the package draws from it, on the CPU
-            _, right, _, points = package.attack_single_run(case.images, case.labels)
-            with torch.no_grad():
-                wrong = case.crafted_on(points).argmax(1) != case.labels
-        path = watched.trajectory()
-        return _attempt(case, path, ~right.bool(), path.wrong.any(0), points, wrong)
+        return _apgd(case, case.threat.eps, steps, "ce", seed)
 
     return run
+
+
+def _one_apgd(case: Case, protocol: Protocol, stream: tuple) -> Attempt:
+    seed = seed_from(*stream) % 2**31
+    return _apgd(case, protocol.eps, protocol.steps, protocol.loss, seed)
+
+
+def _apgd(case: Case, eps: float, steps: int, loss: str, seed: int) -> Attempt:
+    """One start of APGD through its authors' package; not through the package's ``perturb``, which
+    would drop samples on the way.
+    """
+    watched = _watched(case, loss)
+    package = APGDAttack(
+        watched,
+        n_iter=steps,
+        norm=case.threat.norm,
+        eps=eps,
+        seed=seed,
+        loss=loss,
+        device=case.images.device,
+    )
+    package.init_hyperparam(case.images)
+    with under_attack(watched), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # the package draws from it, on the CPU
+        _, right, _, points = package.attack_single_run(case.images, case.labels)
+        with torch.no_grad():
+            wrong = case.crafted_on(points).argmax(1) != case.labels
+    path = watched.trajectory()
+    return _attempt(case, path, ~right.bool(), path.wrong.any(0), points, wrong)
 
 
 def apgd_seed(seed: int) -> int:
@@ -149,13 +155,9 @@ def late_gain(losses: Tensor) -> Tensor:
     return torch.where(span > 0, (best[-1] - best[steps - window]) / span, torch.zeros_like(span))
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(logits, labels, reduction="none")
-
-
-def _watched(case: Case) -> Watched:
-    cut = gradients_interrupted(case.crafted_on, case.images, case.labels, cross_entropy)
-    return Watched(case.crafted_on, case.labels, cross_entropy, cut)
+def _watched(case: Case, loss: str) -> Watched:
+    cut = gradients_interrupted(case.crafted_on, case.images, case.labels, LOSSES[loss])
+    return Watched(case.crafted_on, case.labels, LOSSES[loss], cut)
 
 
 def _attempt(

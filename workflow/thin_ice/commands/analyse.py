@@ -11,12 +11,14 @@ from thin_ice.commands.job import Job
 from thin_ice.commands.tables import write_csv, write_parquet
 from thin_ice.evaluation.curves import grid, security_curve
 from thin_ice.evaluation.optimality import optimality_table
+from thin_ice.evaluation.overestimate import Evaluated, overestimate_table
 from thin_ice.evaluation.summary import accuracy_table
 from thin_ice.margins.analysis import DENSE, Network, analyse, pairs_of
 
 PREPARE = None
 NAMES = ("run", "seed", "variant", "method", "sparsity")
 INPUTS = ("samples", "metrics", "distances", "indicators")
+OPTIONAL_INPUTS = ("selection",)
 
 
 def run(job: Job) -> list[Path]:
@@ -44,8 +46,11 @@ def run(job: Job) -> list[Path]:
         wanted["analysis"]["seed"],
     )
     optimality = [optimality_table(table, wanted["distances"]) for table in measured]
+    evaluated = _evaluated(job, networks, metrics)
+    resamples, seed = wanted["analysis"]["bootstrap"], wanted["analysis"]["seed"]
     outputs = {
         "accuracy.csv": accuracy_table(names, metrics, indicators),
+        "overestimate.csv": overestimate_table(evaluated, resamples, seed),
         "thin_ice.csv": statistics,
         "curves.csv": _of_networks(names, _curves(measured, metrics, threat)),
         "optimality.csv": _of_networks(names, optimality),
@@ -73,3 +78,24 @@ def _of_networks(names: list[dict], tables: list[pd.DataFrame]) -> pd.DataFrame:
         for name, table in zip(names, tables, strict=True)
     ]
     return pd.concat(named, ignore_index=True)
+
+
+def _evaluated(job: Job, networks: list[Network], metrics: list[dict]) -> list[Evaluated]:
+    """Every network under each protocol that attacked it; pruned ones with their selection."""
+    pruned = [(n.run, n.seed, n.variant) for n in networks if n.variant != DENSE]
+    paths = dict(zip(pruned, job.inputs["selection"], strict=True)) if _watched(job) else {}
+    selection = {key: pd.read_parquet(path) for key, path in paths.items()}
+    return [
+        Evaluated(
+            {"run": n.run, "seed": n.seed, "method": n.method, "sparsity": n.sparsity},
+            protocol,
+            n.samples,
+            selection.get((n.run, n.seed, n.variant)),
+        )
+        for n, numbers in zip(networks, metrics, strict=True)
+        for protocol in numbers["claimed"]
+    ]
+
+
+def _watched(job: Job) -> bool:
+    return bool(job.inputs["selection"])

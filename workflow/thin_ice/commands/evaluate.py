@@ -15,8 +15,8 @@ from thin_ice.device import prepare
 from thin_ice.errors import ThinIceError
 from thin_ice.evaluation.claimed import clean_table, protocol_table
 from thin_ice.evaluation.metrics import join_shards, metrics
+from thin_ice.evaluation.outcomes import TRAINED
 from thin_ice.evaluation.shards import Shard, Subject, autoattack_numbers, require_shards
-from thin_ice.evaluation.summary import TRAINED
 from thin_ice.files import write_json
 from thin_ice.provenance.hashing import sha256
 from thin_ice.sparsity.accounting import account
@@ -32,7 +32,8 @@ def run(job: Job) -> list[Path]:
     protocols = {name: Protocol(**fields) for name, fields in wanted["protocols"].items()}
     threat = ThreatModel(**wanted["threat"])
     clean = clean_table(loaded.model, test)
-    claimed = protocol_table(loaded.model, test, threat, protocols, wanted["seed"])
+    claimed, seconds = protocol_table(loaded.model, test, threat, protocols, wanted["seed"])
+    job.facts["claimed"] = {"seconds_per_sample": seconds}
     tables = [shard.table for shard in shards]
     samples = join_shards(pd.concat([clean, claimed], axis=1), tables)
     report = account(loaded.model, loaded.masks)

@@ -11,7 +11,7 @@ from thin_ice.figures.report import write_report
 from thin_ice.provenance.root import beneath
 
 PREPARE = None
-TABLES = ("accuracy", "thin_ice", "samples", "curves", "optimality")
+TABLES = ("accuracy", "overestimate", "thin_ice", "samples", "curves", "optimality")
 INPUTS = TABLES
 
 
@@ -21,6 +21,7 @@ def run(job: Job) -> list[Path]:
         accuracy=_joined(job.inputs["accuracy"], pd.read_csv),
         thin_ice=_joined(job.inputs["thin_ice"], pd.read_csv),
         samples=_joined(job.inputs["samples"], pd.read_parquet),
+        overestimate=_joined(job.inputs["overestimate"], pd.read_csv),
         curves=_joined(job.inputs["curves"], pd.read_csv),
         optimality=_joined(job.inputs["optimality"], pd.read_csv),
         study=job.parameters["study"],

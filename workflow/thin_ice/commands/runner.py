@@ -31,6 +31,7 @@ STAGES = (
     "external",
     "prune",
     "finetune",
+    "selection",
     "autoattack",
     "evaluate",
     "distances",
@@ -61,13 +62,17 @@ def main(stage: str, arguments: Sequence[str]) -> int:
 
 
 def _parser(stage: str, command: ModuleType) -> argparse.ArgumentParser:
-    """Each command says in INPUTS which files it reads; the rest is the same for all."""
+    """Each command says in INPUTS which files it reads, and in OPTIONAL_INPUTS of which there may
+    be none; the rest is the same for all.
+    """
     parser = argparse.ArgumentParser(
         prog=f"python -m thin_ice {stage}", description=command.__doc__
     )
     parser.add_argument("--job", required=True, help="canonical JSON: stage, parameters, code")
     for name in command.INPUTS:
         parser.add_argument(f"--{name}", nargs="+", type=Path, required=True)
+    for name in _optional(command):
+        parser.add_argument(f"--{name}", nargs="*", type=Path, default=[])
     parser.add_argument(
         "--record", type=Path, required=True, help="provenance.json; outputs go beside it"
     )
@@ -104,8 +109,13 @@ def _execute(command: ModuleType, description: dict, options: argparse.Namespace
     job.state.unlink(missing_ok=True)
 
 
+def _optional(command: ModuleType) -> tuple[str, ...]:
+    return getattr(command, "OPTIONAL_INPUTS", ())
+
+
 def _inputs(command: ModuleType, options: argparse.Namespace) -> dict[str, list[Path]]:
-    inputs = {name: getattr(options, name) for name in command.INPUTS}
+    names = (*command.INPUTS, *_optional(command))
+    inputs = {name: getattr(options, name) for name in names}
     for path in (path for paths in inputs.values() for path in paths):
         if not path.is_file():
             raise ThinIceError(f"input {path} does not exist")

@@ -20,11 +20,13 @@ def dataset_of(job: Job) -> Dataset:
     return load_dataset(job.input("dataset"), job.device)
 
 
-def setting_of(job: Job, dataset: Dataset) -> Setting:
-    """The stage's setting; its random streams are named by seed, stage and variant."""
-    wanted = job.parameters
+def setting_of(job: Job, dataset: Dataset, stage: str | None = None) -> Setting:
+    """The setting of a stage, by default the job's own; its random streams are named by seed,
+    stage and variant.
+    """
+    wanted, stage = job.parameters, stage or job.description["stage"]
     objective = wanted["objective"]
-    stream = (wanted["seed"], job.description["stage"], wanted["variant"])
+    stream = (wanted["seed"], stage, wanted["variant"])
     return Setting(
         train=dataset.train,
         validation=dataset.validation,

@@ -3,6 +3,7 @@
 import pandas as pd
 from scipy.stats import binomtest
 
+from thin_ice.attacks.switches import LAST, RERUN, TRAIN_MODE
 from thin_ice.errors import ThinIceError
 from thin_ice.evaluation.outcomes import BROKEN, OUTCOME
 
@@ -39,8 +40,22 @@ def accuracy(outcomes: pd.Series) -> dict[str, float]:
     }
 
 
+def _switch_points(samples: pd.DataFrame, protocol: str) -> dict[str, float]:
+    """What the claimed accuracy loses, in points, by each switch of the protocol that was run."""
+    claimed = samples[f"claimed_{protocol}"].mean()
+    columns = {name: f"claimed_{protocol}_{name}" for name in (*RERUN, LAST, TRAIN_MODE)}
+    return {
+        name: 100 * float(claimed - samples[column].mean())
+        for name, column in columns.items()
+        if column in samples
+    }
+
+
 def metrics(samples: pd.DataFrame, protocols: list[str]) -> dict:
-    """Accuracies of a network; the overestimate is claimed minus AutoAttack, in points."""
+    """Accuracies of a network; the overestimate is claimed minus AutoAttack, in points.
+
+    ``switch_points``: by mechanism, as `thin_ice.attacks.switches` has them.
+    """
     autoattack = accuracy(samples.robust)
     claimed = {}
     for name in protocols:
@@ -50,6 +65,7 @@ def metrics(samples: pd.DataFrame, protocols: list[str]) -> dict:
             "accuracy": last,
             "any_iterate_percent": every["percent"],
             "overestimate_points": last["percent"] - autoattack["percent"],
+            "switch_points": _switch_points(samples, name),
         }
     attacks = [name for name in samples if name.startswith(OUTCOME)]
     return {

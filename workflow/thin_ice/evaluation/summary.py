@@ -5,8 +5,8 @@ import math
 import pandas as pd
 
 from thin_ice.evaluation.flags import APGD, columns
+from thin_ice.evaluation.outcomes import TRAINED
 
-TRAINED = "trained"  # origin of a network that the study trained; others say what they are
 NO_PROTOCOL = "none"  # of a network that nobody claims anything of
 UNCLAIMED = {
     "accuracy": {"percent": math.nan, "low_percent": math.nan, "high_percent": math.nan},

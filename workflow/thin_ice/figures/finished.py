@@ -23,6 +23,7 @@ class Finished:
     samples: pd.DataFrame
     curves: pd.DataFrame
     optimality: pd.DataFrame
+    overestimate: pd.DataFrame
     study: dict[str, Any]
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from thin_ice.evaluation.summary import TRAINED
+from thin_ice.evaluation.outcomes import TRAINED
 from thin_ice.figures.indicator_cells import marks, together
 from thin_ice.figures.words import listing, number, pair_name, spread
 

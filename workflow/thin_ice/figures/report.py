@@ -16,6 +16,7 @@ from thin_ice.figures.gallery import EXHIBITS, Shown, show
 from thin_ice.figures.headline import headline_cells, headline_table, markdown
 from thin_ice.figures.ice_cells import ice_cells
 from thin_ice.figures.indicator_cells import indicator_cells, legend
+from thin_ice.figures.mechanisms import mechanism_cells
 from thin_ice.figures.optimality_cells import optimality_cells
 from thin_ice.figures.what_was_run import what_was_run
 from thin_ice.files import write_text
@@ -74,6 +75,7 @@ def render(
     )
     environment.filters["data_uri"] = _data_uri
     ice = ice_cells(finished.thin_ice)
+    mechanisms = mechanism_cells(finished.overestimate)
     facts: dict[str, Any] = {
         "study": finished.study,
         "run_sentences": what_was_run(finished),
@@ -85,6 +87,8 @@ def render(
         "optimality": optimality_cells(finished.optimality, finished.study),
         "ice": ice,
         "ice_open": len(ice[1]) <= OPEN_ROWS,
+        "mechanisms": mechanisms,
+        "mechanisms_open": len(mechanisms[1]) <= OPEN_ROWS,
         "shown": shown,
         "artifacts": artifacts,
         "root": root,

@@ -2,10 +2,20 @@
 
 import pandas as pd
 
+from thin_ice.attacks.switches import MECHANISMS
 from thin_ice.figures.finished import FEW_SAMPLES
-from thin_ice.figures.words import counted, number, span
+from thin_ice.figures.words import counted, listing, number, span
 from thin_ice.margins.analysis import CONTROL, DENSE
 
+MECHANISM_NAMES = {
+    "eps": "a smaller ε",
+    "steps": "few steps",
+    "restarts": "few restarts",
+    "loss": "the cross-entropy",
+    "last": "the last iterate",
+    "mode": "training mode",
+    "selection": "selection on test",
+}
 NO_CONTROL = (
     "there is no control (it takes two seeds), so loss by pruning cannot be told from chance"
 )
@@ -57,6 +67,33 @@ def security_sentence(curves: pd.DataFrame) -> str:
         f"AutoAttack (below where negative), {above or 'none'} of them above its interval"
     )
     return text + (f"; {failed} have samples that no attack flipped." if failed else ".")
+
+
+def mechanisms_sentence(rows: pd.DataFrame) -> str:
+    """``rows``: the overestimate table. Which mechanism hides most, and in how many rows each
+    hides something for sure: its interval is above 0.
+    """
+    pruned = rows[rows.method != DENSE]
+    if pruned.empty:
+        return "No pruned network was evaluated."
+    sure = {name: _above_zero(pruned, name) for name in MECHANISMS}
+    told = {name: counts for name, counts in sure.items() if counts[1]}
+    above, total = _above_zero(pruned, "overestimate")
+    sentence = f"Pruned networks: the overestimate's interval lies above 0 in {above} of {total}"
+    if not told:
+        return f"{sentence}; no mechanism was switched."
+    each = listing([f"{MECHANISM_NAMES[name]} in {n} of {of}" for name, (n, of) in told.items()])
+    means = {name: pruned[f"{name}_points"].mean() for name in told}
+    most = max(means, key=lambda name: means[name])
+    return (
+        f"{sentence}, and what one mechanism alone hides: {each}; "
+        f"{MECHANISM_NAMES[most]} hides most, {number(means[most])} points on average."
+    )
+
+
+def _above_zero(rows: pd.DataFrame, name: str) -> tuple[int, int]:
+    """In how many rows a difference is surely positive, and how many have it."""
+    return int((rows[f"{name}_low"] > 0).sum()), int(rows[f"{name}_points"].notna().sum())
 
 
 def distances_sentence(pairs: pd.DataFrame) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from thin_ice.evaluation.summary import TRAINED
+from thin_ice.evaluation.outcomes import TRAINED
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.words import attack_name, counted, eps_name, listing, norm_name
 from thin_ice.margins.analysis import DENSE

@@ -10,9 +10,18 @@ from thin_ice.training.hooks import Hooks
 from thin_ice.training.state import Row
 
 
-def finetune(model: nn.Module, masks: Masks, setting: Setting, checkpoint: Checkpoint) -> list[Row]:
-    """Train ``model`` in place with its pruned weights held at zero; return the history."""
+def finetune(
+    model: nn.Module,
+    masks: Masks,
+    setting: Setting,
+    checkpoint: Checkpoint,
+    hooks: Hooks | None = None,
+) -> list[Row]:
+    """Train ``model`` in place with its pruned weights held at zero; return the history.
+
+    ``hooks``: of whoever watches. Between epochs they see the masks as parametrizations.
+    """
     fix_masks(model, masks)
-    history = fit(model, setting, Hooks(), checkpoint)
+    history = fit(model, setting, hooks or Hooks(), checkpoint)
     export(model)
     return history

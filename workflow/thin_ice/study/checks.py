@@ -72,6 +72,16 @@ def _dense_epochs(study: Tree) -> None:
         raise BadStudy("training.dense.epochs", "0; allowed: 1 or more")
 
 
+def _selection(study: Tree) -> None:
+    """Checkpoints can only be chosen among epochs."""
+    for label, method in study["methods"].items():
+        if study["selection_on_test"] and method["finetune"]["epochs"] < 1:
+            raise BadStudy(
+                "selection_on_test",
+                f"true, but methods.{label}.finetune.epochs is 0; allowed: false",
+            )
+
+
 def _methods(study: Tree) -> None:
     for label, method in study["methods"].items():
         units = entry("methods", method["kind"]).constants["units"]
@@ -225,6 +235,7 @@ CHECKS: tuple[Callable[[Tree], None], ...] = (
     _checkpoints,
     _trained,
     _methods,
+    _selection,
     _objectives,
     _distance_attacks,
     _data,

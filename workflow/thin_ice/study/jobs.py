@@ -17,8 +17,10 @@ def planned_jobs(study: Study) -> list[PlannedJob]:
     """The jobs of a study, each after those whose files it reads."""
     jobs = [PlannedJob("study", "study", study.study_job())]
     jobs += [_dataset(study, label) for label in study.resolved["datasets"]]
+    watched = study.watched_networks()
     for network in study.networks():
         jobs += _training(study, network)
+        jobs += [_selection(study, network)] if network in watched else []
         jobs += _evaluation(study, network)
     jobs += [_analysis(study, run) for run in study.runs()]
     return [*jobs, _report(study)]
@@ -55,6 +57,16 @@ def _external(study: Study, network: Network, data: dict[str, Files]) -> Planned
     return PlannedJob("external", network.folder, study.external_job(network), data, sources)
 
 
+def _selection(study: Study, network: Network) -> PlannedJob:
+    models = {"pruned": _model(f"{network.folder}/pruned"), "model": _model(network.folder)}
+    return PlannedJob(
+        "selection",
+        f"{network.folder}/selection",
+        study.selection_job(network),
+        _data(network) | models,
+    )
+
+
 def _evaluation(study: Study, network: Network) -> Iterator[PlannedJob]:
     folder, inputs = network.folder, _data(network) | {"model": _model(network.folder)}
     shards = [
@@ -80,18 +92,20 @@ def _evaluation(study: Study, network: Network) -> Iterator[PlannedJob]:
 
 def _analysis(study: Study, run: str) -> PlannedJob:
     networks = [network.folder for network in study.networks() if network.run == run]
+    watched = [network.folder for network in study.watched_networks() if network.run == run]
     inputs = {
         "samples": tuple(f"{folder}/evaluation/samples.parquet" for folder in networks),
         "metrics": tuple(f"{folder}/evaluation/metrics.json" for folder in networks),
         "distances": tuple(f"{folder}/distances/distances.parquet" for folder in networks),
         "indicators": tuple(f"{folder}/indicators/indicators.json" for folder in networks),
+        "selection": tuple(f"{folder}/selection/samples.parquet" for folder in watched),
     }
     return PlannedJob("analyse", f"{run}/analysis", study.analyse_job(run), inputs)
 
 
 def _report(study: Study) -> PlannedJob:
     tables_read = {"accuracy": "accuracy.csv", "thin_ice": "thin_ice.csv"}
-    tables_read |= {"samples": "samples.parquet"}
+    tables_read |= {"samples": "samples.parquet", "overestimate": "overestimate.csv"}
     tables_read |= {"curves": "curves.csv", "optimality": "optimality.csv"}
     inputs = {
         name: tuple(f"{run}/analysis/{file}" for run in study.runs())

@@ -99,6 +99,12 @@ class Study:
         """Runs whose dense networks come from elsewhere, or those whose are trained here."""
         return [run for run in self.runs() if self.external(Network(run, 0, DENSE)) is elsewhere]
 
+    def watched_networks(self) -> list[Network]:
+        """The pruned networks whose fine-tuning is replayed and watched on test, if any."""
+        if not self.resolved["selection_on_test"]:
+            return []
+        return [network for network in self.networks() if network.variant != DENSE]
+
     def runs(self) -> list[str]:
         """Names of the runs, DATASET-MODEL-OBJECTIVE."""
         return list(dict.fromkeys(network.run for network in self.dense_networks()))
@@ -158,6 +164,11 @@ class Study:
     def finetune_job(self, network: Network) -> str:
         plan = self.resolved["methods"][network.method]["finetune"]
         return self._training_job("finetune", network, plan, {})
+
+    def selection_job(self, network: Network) -> str:
+        method = self.resolved["methods"][network.method]
+        parameters = {"protocol": {method["claimed"]: vars(PROTOCOLS[method["claimed"]])}}
+        return self._training_job("selection", network, method["finetune"], parameters)
 
     def _training_job(self, stage: str, network: Network, plan: Tree, extra: Tree) -> str:
         model, objective = self._model(network), network.parts[2]

@@ -64,6 +64,7 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
         label: _method(label, options or {}, raw)
         for label, options in sorted(raw.get("methods", {}).items())
     }
+    study["selection_on_test"] = raw.get("selection_on_test", False)
     study["autoattack"] = _autoattack(raw.get("autoattack", {}), study["threat"]["norm"])
     study["distances"] = _distances(raw.get("distances", {}), study["threat"]["norm"])
     study["indicators"] = INDICATORS | raw.get("indicators", {})

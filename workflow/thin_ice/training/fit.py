@@ -64,6 +64,8 @@ def fit(model: nn.Module, setting: Setting, hooks: Hooks, checkpoint: Checkpoint
         hooks.before_epoch(model, state.epoch, setting.plan.epochs)
         row = _train_epoch(state, setting, hooks)
         accuracies = _validate_if_due(state, setting)
+        if accuracies:
+            hooks.after_validation(model, state.epoch)
         state.record(row | accuracies, score(accuracies) or None)
         state.save(checkpoint, hooks)
         progress.advance(_shown(row | accuracies))

@@ -16,6 +16,9 @@ class Hooks:
     def after_step(self, model: nn.Module) -> None:
         """Called after every optimiser step."""
 
+    def after_validation(self, model: nn.Module, epoch: int) -> None:
+        """Called after epoch ``epoch`` (0-based) was validated, before its checkpoint is saved."""
+
     def state(self) -> dict[str, Tensor]:
         """Whatever is not in the model and must survive a kill, as tensors."""
         return {}
