@@ -17,7 +17,14 @@ from thin_ice.attacks.switches import LAST, MECHANISMS, RERUN, SELECTION, TRAIN_
 Values = NDArray[np.float64]
 PAIR = ("run", "method", "sparsity", "protocol")
 QUANTILES = (0.025, 0.975)
-NOTHING = (float("nan"),) * 3
+ENDS = ("points", "low", "high")
+NOTHING = (float("nan"),) * len(ENDS)
+COLUMNS = (
+    *PAIR,
+    *("seeds", "samples", "claimed_percent", "autoattack_percent"),
+    *(f"overestimate_{what}" for what in (*ENDS, "sd", "min", "max")),
+    *(f"{name}_{end}" for name in (*MECHANISMS, TRAIN_MODE) for end in ENDS),
+)
 
 
 @dataclass(frozen=True)
@@ -68,12 +75,11 @@ def overestimate_table(networks: list[Evaluated], resamples: int, seed: int) -> 
     for one in networks:
         key = (*(one.names[name] for name in PAIR[:-1]), one.protocol)
         groups.setdefault(key, []).append(one)
-    return pd.DataFrame(
-        [
-            dict(zip(PAIR, key, strict=True)) | _row(members, resamples, seed)
-            for key, members in groups.items()
-        ]
-    )
+    rows = [
+        dict(zip(PAIR, key, strict=True)) | _row(members, resamples, seed)
+        for key, members in groups.items()
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _row(members: list[Evaluated], resamples: int, seed: int) -> dict[str, float]:
@@ -98,9 +104,6 @@ def _row(members: list[Evaluated], resamples: int, seed: int) -> dict[str, float
             row["overestimate_sd"] = float(np.std(points, ddof=1)) if len(points) > 1 else np.nan
             row |= {"overestimate_min": min(points), "overestimate_max": max(points)}
     return row
-
-
-ENDS = ("points", "low", "high")
 
 
 def interval(lost: Values, resamples: int, seed: int) -> tuple[float, float, float]:
