@@ -20,7 +20,7 @@ from thin_ice.attacks.losses import cross_entropy
 from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.attacks.watch import Watched, gradients_interrupted
-from thin_ice.randomness import generator
+from thin_ice.randomness import generator, seed_from
 
 EPS = 0.2
 THREAT = ThreatModel("Linf", EPS)
@@ -79,6 +79,24 @@ def test_apgd_finds_what_the_package_alone_finds(case, norm):
         fooled = case.target(points).argmax(1) != case.labels
     assert torch.equal(found.fooled, fooled)
     assert torch.equal(found.ever_fooled, fooled)
+    assert 10 < fooled.sum() < len(fooled) - 10
+
+
+@pytest.mark.parametrize("loss", ["ce", "dlr"])
+def test_a_protocol_of_apgd_is_the_packages_with_its_own_steps_loss_and_restarts(case, loss):
+    published = coarse(attack="apgd", loss=loss, steps=7, restarts=2)
+    found = protocol_attack("name", published, EPS, seed=3)(case)
+    fooled = torch.zeros_like(case.labels, dtype=torch.bool)
+    for restart in range(2):
+        seed = seed_from(3, "indicators", "name", restart) % 2**31
+        with torch.random.fork_rng(devices=[]):
+            package = APGDAttack(
+                case.target, 7, "Linf", eps=EPS, seed=seed, loss=loss, device="cpu"
+            )
+            points = package.perturb(case.images, case.labels)
+        with torch.no_grad():
+            fooled |= case.target(points).argmax(1) != case.labels
+    assert torch.equal(found.fooled, fooled)
     assert 10 < fooled.sum() < len(fooled) - 10
 
 

@@ -4,9 +4,16 @@ import pytest
 from make_tables import make_finished
 
 from thin_ice.evaluation.flags import INDICATORS
+from thin_ice.evaluation.summary import NO_PROTOCOL
 from thin_ice.figures import caveats as c
 from thin_ice.figures.headline import headline_cells, headline_table
-from thin_ice.figures.indicator_cells import indicator_cells, legend, marks, together
+from thin_ice.figures.indicator_cells import (
+    APGD_NAME,
+    indicator_cells,
+    legend,
+    marks,
+    together,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +63,12 @@ def test_the_table_has_a_row_a_protocol_and_one_for_apgd():
     assert rows[2][header.index("unavailable gradients")] == "–"
     assert [row[raised] for row in rows[:3]] == ["I4", "I4", "none"]
     assert all(len(row) == len(header) for row in rows)
+
+
+def test_a_network_of_which_nobody_claims_anything_has_its_apgd_alone():
+    accuracy = make_finished(seeds=(0,)).accuracy
+    header, rows = indicator_cells(accuracy.head(1).assign(protocol=NO_PROTOCOL))
+    assert [row[header.index("attack")] for row in rows] == [APGD_NAME]
 
 
 def test_several_runs_have_a_column():

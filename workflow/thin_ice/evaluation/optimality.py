@@ -13,6 +13,8 @@ the benchmark's code joins the steps by the trapezoidal rule. Needs no torch.
 import numpy as np
 import pandas as pd
 
+COLUMNS = ("failed_percent", "best_percent", "median_distance", "optimality")
+
 
 def optimality_table(distances: pd.DataFrame, members: dict[str, list[str]]) -> pd.DataFrame:
     """One row a norm and attack for one network.
@@ -43,9 +45,6 @@ def _standing(found: np.ndarray, envelope: np.ndarray) -> dict[str, float]:
     values = (~broken, best)
     shares = [100 * float(np.mean(value)) for value in values]
     return dict(zip(COLUMNS, [*shares, np.median(found), _xi(found, envelope)], strict=True))
-
-
-COLUMNS = ("failed_percent", "best_percent", "median_distance", "optimality")
 
 
 def _xi(found: np.ndarray, envelope: np.ndarray) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from thin_ice.evaluation.flags import INDICATORS, LIMITS, NONE
+from thin_ice.evaluation.summary import NO_PROTOCOL
 from thin_ice.figures.words import number, pair_name
 
 SUPERSCRIPTS = "¹²³⁴⁵⁶"
@@ -55,7 +56,8 @@ def indicator_cells(accuracy: pd.DataFrame) -> tuple[list[str], list[list[str]]]
 def _network(rows: list[dict]) -> Iterator[list[str]]:
     """Every claimed protocol, then APGD, which stands the same in each row."""
     for row in rows:
-        yield _cells(row, row["protocol"], "claimed")
+        if row["protocol"] != NO_PROTOCOL:
+            yield _cells(row, row["protocol"], "claimed")
     yield _cells(rows[0], APGD_NAME, "apgd")
 
 
