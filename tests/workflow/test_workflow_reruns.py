@@ -40,14 +40,14 @@ TABLES = jobs("analyse", "report")
 TRAINED = ALL - jobs("study", "dataset")
 ATTACKED = jobs("autoattack", "evaluate") | TABLES
 JUDGED = ("autoattack", "evaluate", "indicators", "distances")
-TUNED = ("finetune", "selection")
-PRUNING = jobs("prune", *TUNED) | jobs(*JUDGED, variants=PRUNED) | TABLES
+FINETUNED = ("finetune", "selection")
+PRUNING = jobs("prune", *FINETUNED) | jobs(*JUDGED, variants=PRUNED) | TABLES
 TUNING = PRUNING - jobs("prune")
 
 
 def network(variants, seeds=(0, 1), run=RUN):
     """The jobs that make and attack these pruned networks, and the tables that they stand in."""
-    own = jobs("prune", *TUNED, *JUDGED, variants=variants, seeds=seeds, run=run)
+    own = jobs("prune", *FINETUNED, *JUDGED, variants=variants, seeds=seeds, run=run)
     return own | jobs("analyse", "report", run=run)
 
 

@@ -10,12 +10,12 @@ rule report:
     input:
         records_if_again("report"),
         accuracy=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv", run=STUDY.runs())),
+        overestimate=ancient(
+            expand(f"{STUDY_FOLDER}/{{run}}/analysis/overestimate.csv", run=STUDY.runs())
+        ),
         thin_ice=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv", run=STUDY.runs())),
         samples=ancient(
             expand(f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet", run=STUDY.runs())
-        ),
-        overestimate=ancient(
-            expand(f"{STUDY_FOLDER}/{{run}}/analysis/overestimate.csv", run=STUDY.runs())
         ),
         curves=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/curves.csv", run=STUDY.runs())),
         optimality=ancient(
@@ -38,7 +38,6 @@ rule report:
         "Draw the figures and write the report"
     shell:
         "python -m thin_ice report --job {params.job:q} --accuracy {input.accuracy:q}"
-        " --thin_ice {input.thin_ice:q} --samples {input.samples:q}"
-        " --overestimate {input.overestimate:q} --curves {input.curves:q}"
-        " --optimality {input.optimality:q}"
+        " --overestimate {input.overestimate:q} --thin_ice {input.thin_ice:q}"
+        " --samples {input.samples:q} --curves {input.curves:q} --optimality {input.optimality:q}"
         f"{RECORD_AND_LOG}"

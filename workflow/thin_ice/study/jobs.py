@@ -104,8 +104,8 @@ def _analysis(study: Study, run: str) -> PlannedJob:
 
 
 def _report(study: Study) -> PlannedJob:
-    tables_read = {"accuracy": "accuracy.csv", "thin_ice": "thin_ice.csv"}
-    tables_read |= {"samples": "samples.parquet", "overestimate": "overestimate.csv"}
+    tables_read = {"accuracy": "accuracy.csv", "overestimate": "overestimate.csv"}
+    tables_read |= {"thin_ice": "thin_ice.csv", "samples": "samples.parquet"}
     tables_read |= {"curves": "curves.csv", "optimality": "optimality.csv"}
     inputs = {
         name: tuple(f"{run}/analysis/{file}" for run in study.runs())
