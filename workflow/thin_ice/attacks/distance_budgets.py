@@ -12,6 +12,10 @@ tried. No member wins everywhere, and each finds nearest flips that no other doe
 In L2 fab (.94) and fmn with steps of up to 1 (.92) come before untargeted apgd (.90) and steps of
 up to 10 (.89), which the cheap budget does without. In L1 fmn with steps of up to 1 (.92) and 10
 (.90) and fab (.88); in L0, which only FMN knows, steps of up to 100 (.91), 10 (.87) and 1 (.74).
+Attacks that begin at the sample need its gradient. On the default study's networks of 99 % sparsity
+they fail on 2 to 41 % of the samples, at any radius, and the curve at eps stood up to 12 points
+above AutoAttack's, whose Square attack needs none. Starts at flips found in noise and at other
+images bring it to within 3.5 points, and no sample fails.
 This module knows no torch, so that a study can be checked without it.
 """
 
@@ -23,20 +27,25 @@ BUDGETS: dict[str, dict[str, list[Attack]]] = {
     "cheap": {
         "Linf": [
             {"kind": "fmn", "steps": 200, "max_stepsize": 100.0},
+            {"kind": "fmn", "steps": 200, "max_stepsize": 10.0, "start": "noise"},
+            {"kind": "fmn", "steps": 200, "max_stepsize": 10.0, "start": "boundary"},
             {"kind": "apgd", "steps": 20, "bisections": 8, "targets": 3},
             {"kind": "fab", "steps": 50, "targets": 3},
         ],
         "L2": [
             {"kind": "fmn", "steps": 200, "max_stepsize": 1.0},
+            {"kind": "fmn", "steps": 200, "max_stepsize": 1.0, "start": "noise"},
             {"kind": "fab", "steps": 30, "targets": 3},
         ],
         "L1": [
             {"kind": "fmn", "steps": 200, "max_stepsize": 1.0},
+            {"kind": "fmn", "steps": 200, "max_stepsize": 1.0, "start": "noise"},
             {"kind": "fab", "steps": 30, "targets": 3},
         ],
         "L0": [
             {"kind": "fmn", "steps": 200, "max_stepsize": 10.0},
             {"kind": "fmn", "steps": 200, "max_stepsize": 100.0},
+            {"kind": "fmn", "steps": 200, "max_stepsize": 10.0, "start": "noise"},
         ],
     },
     "thorough": {
@@ -44,24 +53,32 @@ BUDGETS: dict[str, dict[str, list[Attack]]] = {
             {"kind": "fmn", "steps": 1000, "max_stepsize": 1.0},
             {"kind": "fmn", "steps": 1000, "max_stepsize": 10.0},
             {"kind": "fmn", "steps": 1000, "max_stepsize": 100.0},
+            {"kind": "fmn", "steps": 1000, "max_stepsize": 10.0, "start": "noise"},
+            {"kind": "fmn", "steps": 1000, "max_stepsize": 10.0, "start": "boundary"},
             {"kind": "apgd", "steps": 50, "bisections": 10, "targets": 9},
             {"kind": "fab", "steps": 100, "targets": 9},
         ],
         "L2": [
             {"kind": "fmn", "steps": 1000, "max_stepsize": 1.0},
             {"kind": "fmn", "steps": 1000, "max_stepsize": 10.0},
+            {"kind": "fmn", "steps": 1000, "max_stepsize": 1.0, "start": "noise"},
+            {"kind": "fmn", "steps": 1000, "max_stepsize": 1.0, "start": "boundary"},
             {"kind": "apgd", "steps": 50, "bisections": 10, "targets": 9},
             {"kind": "fab", "steps": 100, "targets": 9},
         ],
         "L1": [
             {"kind": "fmn", "steps": 1000, "max_stepsize": 1.0},
             {"kind": "fmn", "steps": 1000, "max_stepsize": 10.0},
+            {"kind": "fmn", "steps": 1000, "max_stepsize": 1.0, "start": "noise"},
+            {"kind": "fmn", "steps": 1000, "max_stepsize": 1.0, "start": "boundary"},
             {"kind": "fab", "steps": 100, "targets": 9},
         ],
         "L0": [
             {"kind": "fmn", "steps": 1000, "max_stepsize": 1.0},
             {"kind": "fmn", "steps": 1000, "max_stepsize": 10.0},
             {"kind": "fmn", "steps": 1000, "max_stepsize": 100.0},
+            {"kind": "fmn", "steps": 1000, "max_stepsize": 10.0, "start": "noise"},
+            {"kind": "fmn", "steps": 1000, "max_stepsize": 10.0, "start": "boundary"},
         ],
     },
 }
@@ -69,5 +86,8 @@ BUDGETS: dict[str, dict[str, list[Attack]]] = {
 
 def column(attack: Attack) -> str:
     """What a resolved attack is called in tables: ``fmn_linf_max_stepsize_10_steps_200``."""
-    options = (f"{name}_{value:g}" for name, value in sorted(attack["options"].items()))
+    options = (
+        f"{name}_{value if isinstance(value, str) else format(value, 'g')}"
+        for name, value in sorted(attack["options"].items())
+    )
     return "_".join([attack["kind"], attack["norm"].lower(), *options])

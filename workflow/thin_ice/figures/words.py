@@ -14,10 +14,10 @@ def norm_name(norm: str) -> str:
     return NORMS.get(norm, norm)
 
 
-def attack_name(kind: str, options: dict[str, float]) -> str:
-    """A distance attack with its options: ``FMN (max_stepsize 10, steps 200)``."""
-    said = ", ".join(f"{name} {value:g}" for name, value in sorted(options.items()))
-    return f"{ATTACKS.get(kind, kind)} ({said})"
+def attack_name(kind: str, options: dict[str, float | str]) -> str:
+    """A distance attack with its options: ``FMN (max_stepsize 10, start noise, steps 200)``."""
+    said = [f"{name} {listing([value])}" for name, value in sorted(options.items())]
+    return f"{ATTACKS.get(kind, kind)} ({', '.join(said)})"
 
 
 def pair_name(method: str, sparsity: float) -> str:
