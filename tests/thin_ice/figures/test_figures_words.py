@@ -19,6 +19,11 @@ def test_a_network_is_called_by_method_and_sparsity(pair, name):
     assert words.pair_name(*pair) == name
 
 
+def test_a_distance_attack_is_called_by_its_options():
+    options = {"steps": 200, "start": "noise", "max_stepsize": 10.0}
+    assert words.attack_name("fmn", options) == "FMN (max_stepsize 10, start noise, steps 200)"
+
+
 def test_eps_is_given_as_a_number_and_in_grey_levels():
     assert words.eps_name(8 / 255) == "0.03137 (8/255)"
     assert words.eps_name(0.2) == "0.2 (51/255)"
