@@ -357,7 +357,7 @@ MODULES = {
     "evaluation/overestimate.py": TABLES,
     "margins/distance.py": jobs("distances") | TABLES,
     "attacks/indicators.py": jobs("indicators") | TABLES,
-    "attacks/claimed.py": claimed(*DENSE, *PRUNED),
+    "attacks/claimed.py": jobs("selection") | claimed(*DENSE, *PRUNED),
     "evaluation/flags.py": jobs("indicators") | TABLES,
     "margins/statistics.py": TABLES,
     "attacks/fmn.py": jobs("distances") | TABLES,
