@@ -9,10 +9,10 @@ from posixpath import dirname, join, normpath
 
 from tiny_study import TINY
 
+from thin_ice.files import sha256
 from thin_ice.provenance import root
 from thin_ice.provenance.audit import Audit, audit
 from thin_ice.provenance.evidence import gather
-from thin_ice.provenance.hashing import sha256
 from thin_ice.provenance.planned import RECORD, PlannedJob
 from thin_ice.provenance.signing import judge_signatures, read_public_keys
 from thin_ice.provenance.statement import SEAL, sealed

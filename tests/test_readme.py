@@ -12,8 +12,8 @@ import yaml
 from miniature import MINIATURE, REPOSITORY
 
 from thin_ice.commands.cli import TOOLS
+from thin_ice.files import sha256
 from thin_ice.provenance.finding import Status
-from thin_ice.provenance.hashing import sha256
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from miniature import MINIATURE, REPOSITORY
 
-from thin_ice.provenance.hashing import sha256
+from thin_ice.files import sha256
 from thin_ice.study.load import study_from
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from miniature import MINIATURE, REPOSITORY
 
-from thin_ice.provenance.hashing import sha256
+from thin_ice.files import sha256
 from thin_ice.study.load import study_from
 
 LONGER = {"epochs": 60}  # long enough to be killed in the middle

@@ -1,5 +1,6 @@
-"""Files appear whole or not at all."""
+"""Files appear whole or not at all, and are known by their digests."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -64,3 +65,9 @@ def write_json(path: str | Path, value: Any) -> None:
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no blanks."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256(path: str | Path) -> str:
+    """Hex digest of a file, streamed."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,8 +20,8 @@ from thin_ice.commands.cli import main
 from thin_ice.commands.runner import STAGES
 from thin_ice.data.split import load_part
 from thin_ice.evaluation.metrics import metrics
+from thin_ice.files import sha256
 from thin_ice.models.artifact import load_model
-from thin_ice.provenance.hashing import sha256
 
 torch.set_num_threads(1)
 

@@ -13,6 +13,7 @@ from miniature import set_key
 from safetensors.torch import save_file
 from tiny_study import TINY, arguments_of, run_job, run_study
 
+from thin_ice.files import sha256
 from thin_ice.models.artifact import load_model
 from thin_ice.models.network import Architecture
 from thin_ice.provenance import outdated as outdating
@@ -22,7 +23,6 @@ from thin_ice.provenance.crate.networks import networks
 from thin_ice.provenance.crate.study import finished_study
 from thin_ice.provenance.evidence import gather
 from thin_ice.provenance.finding import Status
-from thin_ice.provenance.hashing import sha256
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from
 

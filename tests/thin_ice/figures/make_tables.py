@@ -87,7 +87,9 @@ def _curve(network):
     curve["robust_percent"] = (clean + (robust - 2 - clean) * radii / EPS).clip(0)
     curve["failed_percent"] = 0.0
     here = np.isclose(radii, EPS)
-    for name, value in _interval("autoattack", robust).items():
+    counts = {"broken": 20, "broken_but_farther": 0, "standing": 25, "standing_but_flipped": 0}
+    numbers = {f"autoattack_{name}": count for name, count in counts.items()}
+    for name, value in (_interval("autoattack", robust) | numbers).items():
         curve[name] = np.where(here, value, np.nan)
     curve["above_autoattack"] = pd.Series(np.where(here, "no", None), dtype=object)
     names = {"run": run, "seed": seed, "variant": _variant(method, sparsity)}

@@ -83,35 +83,32 @@ def test_a_custom_autoattack_names_its_attacks():
     assert any("version custom (apgd-ce and square)" in said for said in what_was_run(finished))
 
 
-def planted(sets, distances):
-    """Four samples of one dense network against three others: each sample counts once."""
-    one = pd.DataFrame(
-        {
-            "run": "a",
-            "seed": 0,
-            "correctness": "robust",
-            "sample_id": range(len(sets)),
-            "set": sets,
-            "signed_distance": distances,
-        }
-    )
-    return pd.concat([one] * 3)
+def contradicted(**counts):
+    """Curves of six networks, one of which has these counts."""
+    curves = make_finished().curves
+    checked = curves.index[curves.above_autoattack.notna()]
+    assert len(checked) > 1
+    for name, count in counts.items():
+        curves.loc[checked[-1], f"autoattack_{name}"] = count
+    return curves
 
 
 def test_a_sample_that_autoattack_broke_beyond_its_distance_is_a_disagreement():
-    samples = planted(["never", "rescued", "kept", "never"], [0.3, 0.1, 0.3, -0.4])
-    (said,) = c.disagreements(samples, 0.2)
-    assert said.startswith("Of 2 correct samples")
-    assert "1 have a distance above" in said
+    curves = contradicted(broken_but_farther=3)
+    (said,) = c.disagreements(curves)
+    assert said.startswith(f"Of {curves.autoattack_broken.sum():.0f} correct samples")
+    assert "3 have a distance above" in said
 
 
 def test_a_sample_that_flips_within_eps_where_autoattack_failed_is_a_disagreement():
-    (said,) = c.disagreements(planted(["kept", "lost"], [0.1, 0.3]), 0.2)
-    assert said.startswith("1 sample that AutoAttack left standing")
+    curves = contradicted(standing_but_flipped=2)
+    (said,) = c.disagreements(curves)
+    assert said.startswith(f"Of {curves.autoattack_standing.sum():.0f} samples that AutoAttack")
+    assert "2 flipped within" in said
 
 
 def test_attacks_that_agree_are_no_caveat():
-    assert c.disagreements(planted(["kept", "lost", "never"], [0.3, 0.21, 0.2]), 0.2) == []
+    assert c.disagreements(contradicted()) == []
 
 
 def test_autoattack_s_own_warnings_are_named_with_their_networks_and_mark_the_headline():

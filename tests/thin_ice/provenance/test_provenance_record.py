@@ -13,8 +13,8 @@ from importlib.metadata import version
 
 import pytest
 
+from thin_ice.files import sha256
 from thin_ice.provenance import machine
-from thin_ice.provenance.hashing import sha256
 from thin_ice.provenance.machine import git_state, scheduler_job
 from thin_ice.provenance.materials import material
 from thin_ice.provenance.record import now, write_record

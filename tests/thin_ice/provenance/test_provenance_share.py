@@ -7,9 +7,9 @@ import pytest
 from tiny_study import TINY, run_job
 
 from thin_ice.commands.runner import SHARE
+from thin_ice.files import sha256
 from thin_ice.provenance.audit import audit
 from thin_ice.provenance.evidence import gather
-from thin_ice.provenance.hashing import sha256
 from thin_ice.provenance.planned import RECORD
 from thin_ice.provenance.share import offer
 from thin_ice.provenance.statement import read_record

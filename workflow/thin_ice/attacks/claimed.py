@@ -22,6 +22,21 @@ Verdicts = tuple[Tensor, Tensor]  # bool (N,) each: right at the last iterate, r
 
 
 @dataclass(frozen=True)
+class Victim:
+    """A network, the images (N, C, H, W) in [0, 1] and labels (N,) it is attacked on, the ball."""
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+    threat: ThreatModel
+
+    @torch.no_grad()
+    def right_on(self, attacked: Tensor) -> Tensor:
+        """Which of N other images the network has right, bool (N,)."""
+        return self.model(attacked).argmax(1) == self.labels
+
+
+@dataclass(frozen=True)
 class ClaimedOutcome:
     """Per sample, bool (N,): still right at each restart's last iterate, and at every iterate."""
 
@@ -42,77 +57,53 @@ def run_protocol(
     The norm is the study's; everything else is the protocol's. Of ``generator`` APGD takes the
     seed alone, since its package draws from torch's global stream.
     """
-    threat = ThreatModel(threat.norm, protocol.eps)
+    victim = Victim(model, images, labels, ThreatModel(threat.norm, protocol.eps))
     with under_attack(model, protocol.mode):
-        last, every = ATTACKS[protocol.attack](model, images, labels, threat, protocol, generator)
+        last, every = ATTACKS[protocol.attack](victim, protocol, generator)
     return ClaimedOutcome(last, every)
 
 
-def _pgd(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    threat: ThreatModel,
-    protocol: Protocol,
-    generator: torch.Generator,
-) -> Verdicts:
-    last = torch.ones(len(labels), dtype=torch.bool, device=labels.device)
+def _pgd(victim: Victim, protocol: Protocol, generator: torch.Generator) -> Verdicts:
+    last = torch.ones_like(victim.labels, dtype=torch.bool)
     every = last.clone()
     for _ in range(protocol.restarts):
-        robust, always = _one_start(model, images, labels, threat, protocol, generator)
+        robust, always = _one_start(victim, protocol, generator)
         last, every = last & robust, every & always
     return last, every
 
 
-def _one_start(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    threat: ThreatModel,
-    protocol: Protocol,
-    generator: torch.Generator,
-) -> Verdicts:
+def _one_start(victim: Victim, protocol: Protocol, generator: torch.Generator) -> Verdicts:
     """The logits behind each gradient are also the verdict on the point that it is taken at."""
     verdicts: list[Tensor] = []
 
     def loss(logits: Tensor) -> Tensor:
-        verdicts.append(logits.detach().argmax(1) == labels)
-        return LOSSES[protocol.loss](logits, labels).sum()
+        verdicts.append(logits.detach().argmax(1) == victim.labels)
+        return LOSSES[protocol.loss](logits, victim.labels).sum()
 
+    images, threat = victim.images, victim.threat
     start = start_point(images, threat, protocol.start, generator)
-    attacked = pgd(model, images, threat, loss, start, protocol.steps, protocol.step_size)
-    last = _right(model, attacked, labels)
+    attacked = pgd(victim.model, images, threat, loss, start, protocol.steps, protocol.step_size)
+    last = victim.right_on(attacked)
     return last, torch.stack([*verdicts[1:], last]).all(0)  # the first is on the start
 
 
-def _apgd(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    threat: ThreatModel,
-    protocol: Protocol,
-    generator: torch.Generator,
-) -> Verdicts:
+def _apgd(victim: Victim, protocol: Protocol, generator: torch.Generator) -> Verdicts:
     """The package attacks what it finds correctly classified and returns the rest as it is."""
+    images = victim.images
     attack = APGDAttack(
-        model,
+        victim.model,
         n_iter=protocol.steps,
-        norm=threat.norm,
+        norm=victim.threat.norm,
         n_restarts=protocol.restarts,
-        eps=threat.eps,
+        eps=victim.threat.eps,
         seed=generator.initial_seed(),
         loss=protocol.loss,
         device=images.device,
     )
     with torch.random.fork_rng([images.device] if images.is_cuda else []):
-        attacked = attack.perturb(images, labels)
-    robust = _right(model, attacked, labels)
+        attacked = attack.perturb(images, victim.labels)
+    robust = victim.right_on(attacked)
     return robust, robust
-
-
-@torch.no_grad()
-def _right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    return model(images).argmax(1) == labels
 
 
 ATTACKS: dict[str, Callable[..., Verdicts]] = {"pgd": _pgd, "apgd": _apgd}

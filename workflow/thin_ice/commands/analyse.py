@@ -13,6 +13,7 @@ from thin_ice.evaluation.curves import grid, security_curve
 from thin_ice.evaluation.optimality import optimality_table
 from thin_ice.evaluation.overestimate import Evaluated, overestimate_table
 from thin_ice.evaluation.summary import accuracy_table
+from thin_ice.margins.agreement import contradictions
 from thin_ice.margins.analysis import DENSE, Network, analyse, pairs_of
 
 PREPARE = None
@@ -52,7 +53,7 @@ def run(job: Job) -> list[Path]:
         "accuracy.csv": accuracy_table(names, metrics, indicators),
         "overestimate.csv": overestimate_table(evaluated, resamples, seed),
         "thin_ice.csv": statistics,
-        "curves.csv": _of_networks(names, _curves(measured, metrics, threat)),
+        "curves.csv": _of_networks(names, _curves(networks, measured, metrics, threat)),
         "optimality.csv": _of_networks(names, optimality),
     }
     for name, table in outputs.items():
@@ -61,13 +62,21 @@ def run(job: Job) -> list[Path]:
     return [*(job.folder / name for name in outputs), job.folder / "samples.parquet"]
 
 
-def _curves(measured: list[pd.DataFrame], metrics: list[dict], threat: dict) -> list[pd.DataFrame]:
+def _curves(
+    networks: list[Network], measured: list[pd.DataFrame], metrics: list[dict], threat: dict
+) -> list[pd.DataFrame]:
     """A security curve a network, all over the same radii."""
     norm, eps = threat["norm"], threat["eps"]
     radii = grid(measured, norm, eps)
     return [
-        security_curve(table, norm, radii, eps, numbers["autoattack"])
-        for table, numbers in zip(measured, metrics, strict=True)
+        security_curve(
+            distances,
+            norm,
+            radii,
+            eps,
+            numbers["autoattack"] | contradictions(distances, network.samples, norm, eps),
+        )
+        for network, distances, numbers in zip(networks, measured, metrics, strict=True)
     ]
 
 

@@ -12,8 +12,7 @@ from thin_ice.device import prepare
 from thin_ice.evaluation.cascade import Cascade, ShardResult, run_shard
 from thin_ice.evaluation.examples import write_examples
 from thin_ice.evaluation.shards import PROTOCOL
-from thin_ice.files import canonical_json, write_json
-from thin_ice.provenance.hashing import sha256
+from thin_ice.files import canonical_json, sha256, write_json
 
 PREPARE = prepare
 INPUTS = ("dataset", "model")

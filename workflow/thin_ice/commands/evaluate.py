@@ -17,8 +17,7 @@ from thin_ice.evaluation.claimed import clean_table, protocol_table
 from thin_ice.evaluation.metrics import join_shards, metrics
 from thin_ice.evaluation.outcomes import TRAINED
 from thin_ice.evaluation.shards import Shard, Subject, autoattack_numbers, require_shards
-from thin_ice.files import write_json
-from thin_ice.provenance.hashing import sha256
+from thin_ice.files import sha256, write_json
 from thin_ice.sparsity.accounting import account
 
 PREPARE = prepare

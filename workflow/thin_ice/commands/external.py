@@ -2,7 +2,9 @@
 
 import hashlib
 import importlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,6 +15,7 @@ from thin_ice.device import prepare
 from thin_ice.errors import ModelError
 from thin_ice.models.artifact import save_model
 from thin_ice.models.external import (
+    Statistics,
     Weights,
     fitted,
     read_weights,
@@ -29,34 +32,58 @@ AS_IT_CAME = "as it came"
 
 
 def run(job: Job) -> list[Path]:
-    wanted = job.parameters
-    model, checkpoint = wanted["model"], wanted["checkpoint"]
+    model, checkpoint = job.parameters["model"], job.parameters["checkpoint"]
     dataset = load_dataset(job.input("dataset"))
-    name, path = outside.source_name(checkpoint), outside.weights_file(checkpoint)
-    contents = path.read_bytes()
-    digest = _verified(contents, checkpoint["sha256"], name)
-    came, weights = None, None
-    if checkpoint["entry_point"]:
-        came = _called(checkpoint["entry_point"], path)
-        weights = _weights(came)
-    else:
-        weights = read_weights(contents, name, checkpoint["under"])
-    statistics = None
-    if checkpoint["mean"] is not None:
-        statistics = checkpoint["mean"], checkpoint["std"]
+    found = _found(checkpoint)
     architecture = Architecture(
         model["kind"],
         model["options"],
         dataset.input_shape,
         len(dataset.classes),
-        normalize=statistics is not None,
+        normalize=checkpoint["mean"] is not None,
     )
-    network = fitted(architecture, renamed(weights, checkpoint["keys"]), name, statistics)
-    _check(network, came, dataset, name, model["kind"])
+    network = fitted(
+        architecture,
+        renamed(found.weights, checkpoint["keys"]),
+        found.name,
+        _statistics(checkpoint),
+    )
+    _check(network, found, dataset, model["kind"])
     output = job.folder / "model.safetensors"
-    save_model(output, network, architecture, about=_about(dataset, name, digest))
-    job.sources[name] = path
+    save_model(output, network, architecture, about=_about(dataset, found))
+    job.sources[found.name] = found.path
     return [output]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a study's ``checkpoint`` led to: its name in records, the file, the SHA-256 of the very
+    bytes that were read, the weights, and of an entry point the module that it returned.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    weights: Weights
+    module: nn.Module | None = None
+
+
+def _found(checkpoint: dict[str, Any]) -> Found:
+    name, path = outside.source_name(checkpoint), outside.weights_file(checkpoint)
+    contents = path.read_bytes()
+    digest = _verified(contents, checkpoint["sha256"], name)
+    if not checkpoint["entry_point"]:
+        return Found(name, path, digest, read_weights(contents, name, checkpoint["under"]))
+    came = _called(checkpoint["entry_point"], path)
+    module = came if isinstance(came, nn.Module) else None
+    return Found(name, path, digest, _weights(came), module)
+
+
+def _statistics(checkpoint: dict[str, Any]) -> Statistics | None:
+    """What the network expects images to be normalised by, where the study says so."""
+    if checkpoint["mean"] is None:
+        return None
+    return checkpoint["mean"], checkpoint["std"]
 
 
 def _verified(contents: bytes, expected: str | None, name: str) -> str:
@@ -89,21 +116,21 @@ def _weights(came: object) -> Weights:
     return dict(found)
 
 
-def _check(network: nn.Module, came: object, dataset: Dataset, name: str, kind: str) -> None:
+def _check(network: nn.Module, found: Found, dataset: Dataset, kind: str) -> None:
     """The network computes, and a module as it came computes the same."""
     images, classes = dataset.validation.head(PROBE_IMAGES).floats(), len(dataset.classes)
-    ours = require_logits(network, images, classes, name)
-    if isinstance(came, nn.Module):
-        theirs = require_logits(came.to("cpu").eval(), images, classes, name)
-        require_same_logits(ours, theirs, name, kind)
+    ours = require_logits(network, images, classes, found.name)
+    if found.module is not None:
+        theirs = require_logits(found.module.to("cpu").eval(), images, classes, found.name)
+        require_same_logits(ours, theirs, found.name, kind)
 
 
-def _about(dataset: Dataset, name: str, digest: str) -> dict[str, str]:
+def _about(dataset: Dataset, found: Found) -> dict[str, str]:
     """Notes for whoever opens the model file, and for the tables."""
     return {
         "dataset": dataset.name,
         "stage": "external",
         "origin": AS_IT_CAME,
-        "checkpoint": name,
-        "checkpoint_sha256": digest,
+        "checkpoint": found.name,
+        "checkpoint_sha256": found.sha256,
     }

@@ -31,10 +31,12 @@ def security_curve(
         norm: the threat model's.
         radii: where to look, one of them ``eps``.
         eps: the study's, at which AutoAttack ran.
-        autoattack: AutoAttack's accuracy as `thin_ice.evaluation.metrics.accuracy` gives it.
+        autoattack: AutoAttack's accuracy as `thin_ice.evaluation.metrics.accuracy` gives it, and
+            what `thin_ice.margins.agreement.contradictions` counted.
 
     Columns: norm, eps, robust_percent, failed_percent (part of it: correct, and no flip found);
-    at the study's eps AutoAttack's accuracy with its interval, and whether the curve lies above it.
+    at the study's eps AutoAttack's numbers (``autoattack_*``), and whether the curve lies above
+    its interval.
     """
     found = distances[f"distance_{norm.lower()}"].to_numpy(float)
     correct = distances.correct.to_numpy(bool)

@@ -19,8 +19,7 @@ from thin_ice.figures.indicator_cells import indicator_cells, legend
 from thin_ice.figures.mechanisms import mechanism_cells
 from thin_ice.figures.optimality_cells import optimality_cells
 from thin_ice.figures.what_was_run import what_was_run
-from thin_ice.files import write_text
-from thin_ice.provenance.hashing import sha256
+from thin_ice.files import sha256, write_text
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 OPEN_ROWS = 60  # a longer table is folded

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thin_ice.errors import ThinIceError
-from thin_ice.provenance.hashing import sha256
+from thin_ice.files import sha256
 from thin_ice.provenance.planned import RECORD
 from thin_ice.provenance.statement import DamagedRecord, read_record
 

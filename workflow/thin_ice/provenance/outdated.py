@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from posixpath import dirname, join, normpath
 
+from thin_ice.files import sha256
 from thin_ice.provenance.differences import ABSENT, Change, changed_keys
-from thin_ice.provenance.hashing import sha256
 from thin_ice.provenance.planned import PlannedJob
 from thin_ice.provenance.statement import DamagedRecord, Dependency, Record, read_record
 

@@ -12,8 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from thin_ice.files import write_json
-from thin_ice.provenance.hashing import sha256
+from thin_ice.files import sha256, write_json
 from thin_ice.provenance.machine import PACKAGES, host, packages_used, scheduler_job, versions
 from thin_ice.provenance.materials import Material
 from thin_ice.provenance.planned import RECORD

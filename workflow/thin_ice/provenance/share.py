@@ -11,8 +11,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from thin_ice.files import atomic_folder, atomic_path
-from thin_ice.provenance.hashing import sha256
+from thin_ice.files import atomic_folder, atomic_path, sha256
 from thin_ice.provenance.planned import RECORD
 from thin_ice.provenance.statement import DamagedRecord, Record, read_record
 

@@ -9,7 +9,7 @@ from typing import Any
 from rocrate.model import ContextEntity, Entity
 from rocrate.rocrate import ROCrate
 
-from thin_ice.provenance.hashing import sha256
+from thin_ice.files import sha256
 
 FORMATS = {
     ".cff": "application/yaml",

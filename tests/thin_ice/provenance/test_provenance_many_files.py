@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import thin_ice
-from thin_ice.provenance.hashing import sha256
+from thin_ice.files import sha256
 from thin_ice.provenance.many_files import sha256_of_all
 
 SIZES = [0, 1, 63, 64, 65, 4_096, 262_143, 262_144, 262_145, 1_000_003]
@@ -50,7 +50,6 @@ def test_a_file_that_is_gone_is_an_error_and_no_digest(files, tmp_path):
 GROWTH = """
 import resource, sys
 from pathlib import Path
-from thin_ice.provenance.hashing import sha256
 from thin_ice.provenance.many_files import sha256_of_all
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
