@@ -7,21 +7,13 @@ taxonomy entry with their networks' model keys and accuracies.
 import argparse
 from pathlib import Path
 
-from thin_ice.commands import present
-from thin_ice.commands.sound import sound_study
+from thin_ice.commands.sound import add_arguments, sound_study
 from thin_ice.files import atomic_folder, write_json
-from thin_ice.provenance.crate.export import require_empty
-from thin_ice.provenance.finding import Status
 from thin_ice.provenance.leaderboards import pruning_benchmark
 from thin_ice.provenance.leaderboards.measured import Measured, measured
 from thin_ice.provenance.leaderboards.robustbench import model_info
 
-TOLERATED = (Status.OTHER_CODE, Status.MIXED_SOFTWARE)  # as an export: numbers of an earlier code
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    present.add_arguments(parser)
-    parser.add_argument("--to", type=Path, required=True, help="a new or empty folder")
+__all__ = ["add_arguments", "run"]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,8 +22,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ThinIceError: the target holds something, or the study is not finished or not sound.
     """
-    require_empty(options.to)
-    study = list(measured(sound_study(options, TOLERATED)))
+    study = list(measured(sound_study(options)))
     entries = pruning_benchmark.entries(study)
     with atomic_folder(options.to) as folder:
         for one in study:
