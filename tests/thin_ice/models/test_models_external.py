@@ -202,3 +202,6 @@ def test_a_network_that_computes_something_else_is_refused(theirs, images):
     require_same_logits(ours, ours + 1e-5, "x", "digits_cnn")
     message = refusal(require_same_logits, ours, 2 * ours, "x", "digits_cnn")
     assert "another network" in message
+    assert "another network" in refusal(
+        require_same_logits, ours, ours * float("nan"), "x", "digits_cnn"
+    )
