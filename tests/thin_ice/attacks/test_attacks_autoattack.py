@@ -118,6 +118,18 @@ def test_a_loss_that_needs_more_logits_is_refused_in_a_sentence(name, classes, d
         run_attack(package, name, images, model(images).argmax(1), 2)
 
 
+@pytest.mark.parametrize("name", ["apgd-ce", "fab", "fab-t", "square"])
+def test_a_single_class_leaves_nothing_to_attack(name):
+    with pytest.raises(ThinIceError, match=f"{name} on a network of 1 classes; allowed: 2 classes"):
+        CascadeSettings((name,)).for_classes(1)
+    assert CascadeSettings((name,)).for_classes(2).fab_targets == 1
+
+
+def test_fewer_targets_than_wrong_classes_stay_as_they_were_declared():
+    declared = CascadeSettings(("apgd-t", "fab-t"), apgd_targets=2, fab_targets=3)
+    assert declared.for_classes(10) == declared
+
+
 def attack(model, split, name="apgd-ce", eps=0.15):
     package = attacker(model, "Linf", eps, 0, VERSIONS["standard"])
     return run_attack(package, name, split.floats(), split.labels, batch_size=50)

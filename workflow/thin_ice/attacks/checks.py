@@ -1,6 +1,7 @@
 """What every evaluation asks of its network and its samples before it attacks anything."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -78,9 +79,48 @@ def require_logits(logits: Tensor, labels: Tensor) -> None:
         )
 
 
+@contextmanager
+def finite_under_attack(model: nn.Module) -> Iterator[None]:
+    """Look at every forward and backward pass while the context lasts, without waiting for any.
+
+    An attack does not fall over what is not finite: APGD takes the sign of NaN for 0 and stays
+    where it is, and argmax takes NaN for the largest logit, so a sample would seem to withstand.
+
+    Raises:
+        UnusableInput: at the end, where logits or gradients at finite images were NaN or infinite.
+    """
+    wrong = {"logits": torch.zeros(()), "gradients": torch.zeros(())}
+
+    def count(what: str, images: Tensor, values: Tensor) -> None:
+        fault = ~_finite(values) & _finite(images)  # an attack's own NaN is not the network's
+        wrong[what] = wrong[what].to(fault.device) + fault.sum()
+
+    def look(_: nn.Module, given: tuple[Tensor, ...], logits: Tensor) -> None:
+        images = given[0]
+        count("logits", images.detach(), logits.detach())
+        if images.requires_grad:
+            images.register_hook(lambda gradient: count("gradients", images.detach(), gradient))
+
+    handle = model.register_forward_hook(look)
+    try:
+        yield
+    finally:
+        handle.remove()
+    for what, number in wrong.items():
+        if number:
+            raise UnusableInput(
+                f"the network's {what} are NaN or infinite at {int(number)} points under attack; "
+                "allowed: finite"
+            )
+
+
+def _finite(values: Tensor) -> Tensor:
+    return values.isfinite().flatten(1).all(1)
+
+
 def require_finite(logits: Tensor, where: str = "") -> None:
     """Raise UnusableInput where a logit is NaN or infinite: a comparison with it says nothing."""
-    wrong = int((~logits.isfinite().flatten(1).all(1)).sum())
+    wrong = int((~_finite(logits)).sum())
     if wrong:
         raise UnusableInput(
             f"the network's logits are NaN or infinite on {wrong} of {len(logits)} images"
