@@ -195,6 +195,39 @@ def test_the_same_protocol_gives_the_same_table_again(trained, shard, whole, tmp
     pd.testing.assert_frame_equal(again, whole)
 
 
+class Noisy(torch.nn.Module):
+    """Draws whenever it is asked, as a randomised network does."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images) + 2 * torch.randn(len(images), 10)
+
+
+def test_a_randomised_network_has_the_same_table_again_and_after_a_kill(trained, shard, tmp_path):
+    model = Noisy(trained).eval()
+    cascade = cheap(attacks=("square", "apgd-ce"), eot_iterations=2)
+    torch.manual_seed(1)
+    first = run_shard(model, shard, cascade, Checkpoint(tmp_path / "first", "job")).table
+    torch.manual_seed(2)
+    killed = Watched(tmp_path / "killed", "job")
+
+    def kill(*_):
+        if killed.saves:
+            raise Killed
+
+    hook = model.register_forward_pre_hook(kill)
+    with pytest.raises(Killed):
+        run_shard(model, shard, cascade, killed)
+    hook.remove()
+    torch.manual_seed(3)
+    again = run_shard(model, shard, cascade, Checkpoint(tmp_path / "killed", "job")).table
+    pd.testing.assert_frame_equal(again, first, check_exact=True)
+    assert first.broken_by.nunique() >= 3
+
+
 def test_a_shard_beyond_the_end_is_an_empty_table_with_every_column(trained, digits, tmp_path):
     beyond = digits["test"].shard(10_000, 40)
     result = run_shard(trained, beyond, cheap(), Checkpoint(tmp_path / "shard", "job"))
