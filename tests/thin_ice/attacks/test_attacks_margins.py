@@ -65,6 +65,13 @@ def test_margins_tell_survivors_from_the_broken(trained, correct, norm):
     assert (outcome.margins < clean).all()
 
 
+@pytest.mark.parametrize("name", ["apgd-ce", "apgd-dlr", "apgd-t"])
+def test_every_apgd_leaves_a_margin_of_every_sample(trained, correct, name):
+    package = attacker(trained, "Linf", 0.1, 0, CascadeSettings((name,), apgd_targets=1))
+    outcome = run_attack(package, name, *correct, batch_size=10)
+    assert (outcome.margins < margin(trained(correct[0]), correct[1])).all()
+
+
 def test_other_attacks_leave_no_margin(trained, correct):
     settings = CascadeSettings(("square",), square_queries=3)
     package = attacker(trained, "Linf", 0.1, 0, settings)
