@@ -72,6 +72,18 @@ def test_every_apgd_leaves_a_margin_of_every_sample(trained, correct, name):
     assert (outcome.margins < margin(trained(correct[0]), correct[1])).all()
 
 
+def test_a_package_can_be_used_again_on_other_samples(trained, correct):
+    images, labels = correct
+    settings = CascadeSettings(("apgd-ce",))
+    package = attacker(trained, "Linf", 0.1, 0, settings)
+    run_attack(package, "apgd-ce", images[:5], labels[:5], batch_size=10)
+    second = run_attack(package, "apgd-ce", images[5:9], labels[5:9], batch_size=10)
+    fresh = attacker(trained, "Linf", 0.1, 0, settings)
+    expected = run_attack(fresh, "apgd-ce", images[5:9], labels[5:9], batch_size=10)
+    assert torch.equal(second.margins, expected.margins)
+    assert torch.equal(second.adversarial, expected.adversarial)
+
+
 def test_other_attacks_leave_no_margin(trained, correct):
     settings = CascadeSettings(("square",), square_queries=3)
     package = attacker(trained, "Linf", 0.1, 0, settings)
