@@ -95,6 +95,7 @@ def test_identical_images_share_the_smallest_margin_unless_their_labels_differ(t
     images, labels = image.repeat(4, 1, 1, 1), torch.tensor([3, 3, 5, 3])
     watch = SmallestMargins(trained, images, labels)
     best = (images + torch.tensor([0.0, 0.1, 0.2, -0.1]).view(4, 1, 1, 1)).clamp(0, 1)
+    assert watch.of_samples().isnan().all()
     watch._see(images, labels, best)
     each = margin(trained(best), labels)
     expected = each[[0, 1, 3]].min()
