@@ -89,11 +89,11 @@ def finite_under_attack(model: nn.Module) -> Iterator[None]:
     Raises:
         UnusableInput: at the end, where logits or gradients at finite images were NaN or infinite.
     """
-    wrong = {"logits": torch.zeros(()), "gradients": torch.zeros(())}
+    wrong: dict[str, int | Tensor] = {"logits": 0, "gradients": 0}
 
     def count(what: str, images: Tensor, values: Tensor) -> None:
-        fault = ~_finite(values) & _finite(images)  # an attack's own NaN is not the network's
-        wrong[what] = wrong[what].to(fault.device) + fault.sum()
+        ours = _sums(images).isfinite()  # an attack's own NaN is not the network's
+        wrong[what] = wrong[what] + (ours & ~_sums(values).isfinite()).sum()
 
     def look(_: nn.Module, given: tuple[Tensor, ...], logits: Tensor) -> None:
         images = given[0]
@@ -114,13 +114,14 @@ def finite_under_attack(model: nn.Module) -> Iterator[None]:
             )
 
 
-def _finite(values: Tensor) -> Tensor:
-    return values.isfinite().flatten(1).all(1)
+def _sums(values: Tensor) -> Tensor:
+    """A value a sample, which is finite if all of its are: at half the cost of looking at each."""
+    return values.flatten(1).sum(1)
 
 
 def require_finite(logits: Tensor, where: str = "") -> None:
     """Raise UnusableInput where a logit is NaN or infinite: a comparison with it says nothing."""
-    wrong = int((~_finite(logits)).sum())
+    wrong = int((~logits.isfinite().flatten(1).all(1)).sum())
     if wrong:
         raise UnusableInput(
             f"the network's logits are NaN or infinite on {wrong} of {len(logits)} images"
