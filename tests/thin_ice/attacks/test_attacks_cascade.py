@@ -195,6 +195,22 @@ def test_the_same_protocol_gives_the_same_table_again(trained, shard, whole, tmp
     pd.testing.assert_frame_equal(again, whole)
 
 
+def test_the_margin_left_is_the_smallest_of_any_apgd_and_nan_without_one(trained, digits, tmp_path):
+    """In a ball so small that nothing breaks, so every attack is given the same batches."""
+    split = digits["test"].head(20)
+    left = {}
+    for attacks in (("apgd-ce", "apgd-t"), ("apgd-ce",), ("apgd-t",), ("square",)):
+        few = replace(cheap(attacks=attacks), threat=ThreatModel("Linf", 0.004))
+        place = tmp_path / "-".join(attacks)
+        table = run_shard(trained, split, few, Checkpoint(place, "job")).table
+        left[attacks] = table.margin_left[table.robust]
+        assert len(left[attacks]) > 5
+    alone = pd.concat([left["apgd-ce",], left["apgd-t",]], axis=1)
+    assert (alone.iloc[:, 0] != alone.iloc[:, 1]).any()
+    assert left["apgd-ce", "apgd-t"].tolist() == alone.min(axis=1).tolist()
+    assert left["square",].isna().all()
+
+
 class Noisy(torch.nn.Module):
     """Draws whenever it is asked, as a randomised network does."""
 
