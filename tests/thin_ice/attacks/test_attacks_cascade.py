@@ -277,3 +277,22 @@ def test_warnings_are_data_with_their_kind(trained, shard, tmp_path):
     (flag,) = run_shard(model, shard, cascade, Checkpoint(tmp_path / "s", "job")).flags["square"]
     assert flag["kind"] == "probabilities"
     assert "probability distribution" in flag["message"]
+
+
+class Flat(torch.nn.Module):
+    """The same logits without a slope."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images.detach()) + 0 * images.sum()
+
+
+def test_a_warning_of_every_run_and_batch_is_said_once(trained, digits, tmp_path):
+    cascade = Cascade(LINF, CascadeSettings(("apgd-t",), apgd_targets=2), seed=0, batch_size=1)
+    few = digits["test"].head(3)
+    model = Flat(trained).eval()
+    flags = run_shard(model, few, cascade, Checkpoint(tmp_path / "s", "job")).flags["apgd-t"]
+    assert [flag["kind"] for flag in flags] == ["zero_gradients"]

@@ -135,6 +135,7 @@ def test_an_eps_is_written_as_the_field_writes_it(as_published):
     threats = [("Linf", 8 / 255), ("Linf", 0.031), ("L2", 0.5), ("L2", 8 / 255), ("L1", 12)]
     made = [as_published(threat={"norm": norm, "eps": eps}) for norm, eps in threats]
     assert [one.eps_name for one in made] == ["8/255", "0.031", "0.5", "0.0313725", "12"]
+    assert model_info(made[0])["eps"] == "8/255"
 
 
 def test_what_is_measured_as_the_leaderboards_do_departs_in_nothing(as_published):
@@ -207,9 +208,11 @@ def test_where_the_benchmark_and_the_study_agree_no_difference_is_made_up(as_pub
     one.study["objectives"]["pgd_at"] = one.study["objectives"]["pgd_at"] | {"kind": "trades"}
     network = replace(one.network, job=copy.deepcopy(one.network.job))
     network.job.parameters["variant"] = "hydra-0.9"
+    network = replace(network, path=network.path.replace("seed0", "seed3"))
     (model,) = benchmark.entries([replace(one, network=network)])["hydra"]["models"]
     text = "; ".join(model["differs"])
     assert model["model_key"].endswith("_US_90")
+    assert model["seed"] == 3
     for words in ("AutoAttack ran at eps", "sparsity", "fine-tuned"):
         assert words not in text
     assert "minimum_norm_acc is at eps 0.031, the benchmark's at 8/255" in text
@@ -245,3 +248,13 @@ def test_an_altered_study_is_not_reported(root, tmp_path, capsys):
     assert main([*words, "--to", str(tmp_path / "out")]) == 2
     assert "metrics.json is altered" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_leftovers_of_another_study_keep_nothing_back_and_are_not_reported(root, tmp_path):
+    copied = shutil.copytree(root, tmp_path / "tiny")
+    left = shutil.copytree(copied / RUN / "seed0/hydra-0.5", copied / RUN / "seed0/hydra-0.7")
+    (left / "evaluation/metrics.json").write_text("{}")
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    words = ["leaderboards", str(copied), "--study", str(tmp_path / "study.yaml")]
+    assert main([*words, "--to", str(tmp_path / "out")]) == 0
+    assert not list((tmp_path / "out").rglob("*hydra-0.7*"))
