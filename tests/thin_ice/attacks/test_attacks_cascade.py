@@ -211,6 +211,28 @@ def test_the_margin_left_is_the_smallest_of_any_apgd_and_nan_without_one(trained
     assert left["square",].isna().all()
 
 
+class FewClasses(torch.nn.Module):
+    """The first four logits of a network."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images)[:, :4]
+
+
+def test_a_shard_aims_at_no_more_classes_than_there_are_and_says_so(trained, digits, tmp_path):
+    model, few = FewClasses(trained).eval(), digits["test"].head(6)
+    split = Split(few.images, model(few.floats()).argmax(1), few.ids)
+    settings = CascadeSettings(("apgd-t",))
+    cascade = Cascade(ThreatModel("Linf", 0.001), settings, seed=0, batch_size=6)
+    result = run_shard(model, split, cascade, Checkpoint(tmp_path / "s", "job"))
+    assert result.settings == replace(settings, apgd_targets=3, fab_targets=3)
+    assert result.table.robust.any()
+    assert result.flags == {"apgd-t": []}
+
+
 class Noisy(torch.nn.Module):
     """Draws whenever it is asked, as a randomised network does."""
 
