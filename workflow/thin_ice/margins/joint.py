@@ -56,7 +56,7 @@ def _row(view: View) -> dict[str, float]:
     if min(lost.sum(), (~lost).sum()) < ENOUGH or distance is None or not rivals:
         return row
     return row | joint_row(
-        standardised(rivals), standardised([distance]), lost, view.counts, view.setting.seed
+        standardised(rivals), standardised([distance]), lost, view.counts(), view.setting.seed
     )
 
 

@@ -25,6 +25,7 @@ from thin_ice.margins.resampling import (
     aurocs,
     once,
     ranking_statistics,
+    stratified_counts,
 )
 from thin_ice.margins.statistics import auroc_interval
 from thin_ice.margins.views import DISTANCE, VIEW_COLUMNS, View
@@ -61,16 +62,19 @@ def main_distance(view: View) -> Values | None:
 
 
 def _rows(view: View) -> list[dict[str, object]]:
-    reference, rows = main_distance(view), []
+    reference, counts, setting = main_distance(view), view.counts(), view.setting
+    rows = []
     for (name, norm), scores in view.scores.items():
-        having = ~np.isnan(scores)
-        held = None if reference is None else reference[having]
+        own, lost, held, drawn = scores, view.lost, reference, counts
+        if (lacking := np.isnan(scores)).any():  # it is told of the samples that have it
+            own, lost = scores[~lacking], view.lost[~lacking]
+            held = None if reference is None else reference[~lacking]
+            drawn = stratified_counts(lost, setting.resamples, setting.rng())
         row = view.labels | {"predictor": name, "norm": norm}
-        lost = view.lost[having]
         row |= {"kept_samples": int((~lost).sum()), "lost_samples": int(lost.sum())}
         row["lost_share"] = float(lost.mean()) if len(lost) else np.nan
         if lost.any() and not lost.all():
-            row |= predictor_row(scores[having], lost, held, view.counts_among(having))
+            row |= predictor_row(own, lost, held, drawn)
         rows.append(row)
     return rows
 
