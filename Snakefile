@@ -58,8 +58,7 @@ rule all:
     input:
         f"{STUDY_FOLDER}/study/study.yaml",
         f"{STUDY_FOLDER}/report/report.html",
-        files_of(STUDY.dense_networks(), "rivals/rivals.parquet"),
-        files_of(STUDY.made_networks(), "sensitivity/sensitivity.parquet"),
+        files_of(STUDY.dense_networks(), "twins/twins.parquet"),
 
 
 include: "workflow/rules/reruns.smk"
@@ -73,5 +72,6 @@ include: "workflow/rules/7-distances.smk"
 include: "workflow/rules/7-indicators.smk"
 include: "workflow/rules/7-rivals.smk"
 include: "workflow/rules/7-sensitivity.smk"
+include: "workflow/rules/7-thin-ice.smk"
 include: "workflow/rules/8-analyse.smk"
 include: "workflow/rules/9-report.smk"

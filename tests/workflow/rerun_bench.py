@@ -39,6 +39,8 @@ STUDY = {
         "shard_size": 20,
     },
     "distances": {"attacks": [{"kind": "fmn", "norm": "Linf", "steps": 2, "max_stepsize": 1}]},
+    "breaking": {"rounds": 1},
+    "twins": 2,
     "indicators": {"samples": 5, "points": 1},
     "analysis": {"bootstrap": 5},
     "rerun_on_upgrade": ["seaborn"],
@@ -56,12 +58,16 @@ FOLDERS = {  # of every stage, below the study's folder: where its record and ou
     "autoattack": "{run}/seed{seed}/{variant}/autoattack/shard{shard}",
     "evaluate": "{run}/seed{seed}/{variant}/evaluation",
     "distances": "{run}/seed{seed}/{variant}/distances",
+    "breaking": "{run}/seed{seed}/dense/breaking",
+    "twins": "{run}/seed{seed}/dense/twins",
     "indicators": "{run}/seed{seed}/{variant}/indicators",
     "rivals": "{run}/seed{seed}/{variant}/rivals",
     "sensitivity": "{run}/seed{seed}/{variant}/sensitivity",
     "analyse": "{run}/analysis",
     "report": "report",
 }
+
+ON_DENSE = ("dense", "rivals", "breaking", "twins")  # stages of dense networks alone
 
 Jobs = set[tuple[str, str]]  # stage and folder
 
@@ -84,7 +90,7 @@ def jobs(*stages, seeds=(0, 1), variants=DENSE + PRUNED + AGAIN, shards=(0,), ru
 
 def _has(variant: str, stage: str) -> bool:
     """Whether a network has a job of this stage."""
-    if stage in ("dense", "rivals"):
+    if stage in ON_DENSE:
         return variant in DENSE
     if stage in ("prune", "selection"):
         return variant not in DENSE + AGAIN

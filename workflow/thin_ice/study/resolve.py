@@ -39,6 +39,8 @@ AUTOATTACK = {
 # Of the dense network's fine-tuning, which is no method's: Sehwag et al. 2020, as LWM and HYDRA.
 FINETUNE = {"epochs": 100, "lr": 0.01, "schedule": "cosine_per_epoch"}
 RIVALS = {"steps": 10, "seed": 0}
+BREAKING = {"rounds": 3}
+TWINS = 8
 INDICATORS = {"samples": 100, "points": 100, "seed": 0}
 ANALYSIS = {"bootstrap": 2000, "seed": 0}
 RESOURCES = {"threads": 1, "mem_mb": 8000, "train_minutes": 240, "attack_minutes": 240}
@@ -71,6 +73,8 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
     study["selection_on_test"] = raw.get("selection_on_test", False)
     study["autoattack"] = _autoattack(raw.get("autoattack", {}), study["threat"]["norm"])
     study["distances"] = _distances(raw.get("distances", {}), study["threat"]["norm"])
+    study["breaking"] = BREAKING | raw.get("breaking", {})
+    study["twins"] = raw.get("twins", TWINS)
     study["indicators"] = INDICATORS | raw.get("indicators", {})
     study["rivals"] = RIVALS | raw.get("rivals", {})
     study["analysis"] = ANALYSIS | raw.get("analysis", {})
