@@ -118,9 +118,8 @@ def _thin_ice(study: Study, network: Network) -> Iterator[PlannedJob]:
 
 
 def _analysis(study: Study, run: str) -> PlannedJob:
-
-    def of_run(members: list[Network], file: str) -> Files:
-        return tuple(f"{one.folder}/{file}" for one in members if one.run == run)
+    def of_run(networks: list[Network], file: str) -> Files:
+        return tuple(f"{network.folder}/{file}" for network in networks if network.run == run)
 
     networks = study.networks()
     inputs = {
