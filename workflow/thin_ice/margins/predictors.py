@@ -9,7 +9,8 @@ effect size, the rank-biserial correlation, is 2 AUROC - 1.
 Intervals of AUROC: see `thin_ice.margins.statistics`. Those of average precision are made alike,
 since the percentile bootstrap covers 62 to 95 % in simulations with 5 to 100 lost samples: at each
 end the wider of it and of Wilson's interval for as many trials as there are lost samples, which
-covered 92 to 100 %.
+covered 92 to 100 %. The paired bootstrap interval of a gain is the percentile one: with 20 or more
+lost samples it covered 94 to 96 % of a gain of 0, with 10, 5 and 3 only 89, 85 and 74 %.
 """
 
 import numpy as np
