@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +22,7 @@ from thin_ice.commands.runner import STAGES
 from thin_ice.data.split import load_part
 from thin_ice.evaluation.metrics import metrics
 from thin_ice.files import sha256
+from thin_ice.margins.views import PREDICTORS
 from thin_ice.models.artifact import load_model
 
 torch.set_num_threads(1)
@@ -136,6 +138,30 @@ def test_the_analysis_has_a_row_for_every_network_and_view(root):
     assert set(accuracy.variant) == {network.variant for network in STUDY.networks()}
     pruned = accuracy[~accuracy.method.isin(["dense", "dense_again"])]
     assert pruned.sparsity_of_prunable.between(0.49, 0.51).all()
+
+
+def test_the_analysis_has_every_predictor_that_was_measured(root):
+    """Of one seed alone there is no other seed's distance."""
+    rows = pd.read_csv(root / RUN / "analysis" / "predictors.csv")
+    assert set(rows.predictor) == set(PREDICTORS) - {"other_seed_distance"}
+    counts = rows.groupby(["other", "correctness"]).size().unstack()
+    assert (counts.clean == 7).all()
+    assert (counts.robust == 8).all()
+
+
+def test_without_rivals_breaking_radii_and_sensitivities_the_analysis_does_without(root, tmp_path):
+    (step,) = (step for step in STEPS if step.stage == "analyse")
+    measured = ("rivals", "breaking", "sensitivity")
+    inputs = {
+        name: [] if name in measured else [str(root / path) for path in paths]
+        for name, paths in step.inputs.items()
+    }
+    run(replace(step, inputs=inputs), tmp_path)
+    tables = [root / step.folder, tmp_path / step.folder]
+    rows = pd.read_csv(tables[1] / "predictors.csv")
+    assert set(rows.predictor) == {"distance"}
+    for name in set(step.files) - {"predictors.csv", "joint.csv"}:
+        assert (tables[0] / name).read_bytes() == (tables[1] / name).read_bytes(), name
 
 
 def in_its_own_process(step, inputs, root, path):
