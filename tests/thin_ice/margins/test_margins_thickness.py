@@ -105,6 +105,9 @@ def test_the_exact_bounds_by_hand():
     """At a share of one half: 6 of 6 lost have a chance of 1 / 64, 5 of 5 one of 1 / 32."""
     distances, lost = np.arange(1.0, 21), np.arange(20) < 10
     assert exact_bounds(distances, lost, 0.5, 10.0) == (5, 16)
+    counts = plain_counts(20, 100, np.random.default_rng(0))  # they alone end within 7 and 10
+    row = thickness_with_interval(distances, lost, 0.5, counts)
+    assert row == {"thickness": 10, "thickness_low": 5, "thickness_high": 16}
     assert exact_bounds(distances[:15], lost[:15], 0.5, 10.0) == (5, 15)
     assert exact_bounds(distances[5:], lost[5:], 0.5, 10.0) == (0, 16)
 
