@@ -36,6 +36,8 @@ STAGES = (
     "evaluate",
     "distances",
     "indicators",
+    "rivals",
+    "sensitivity",
     "analyse",
     "report",
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from thin_ice import outside, tables
 from thin_ice.provenance.planned import PlannedJob
-from thin_ice.study.plan import DENSE, Network, Study
+from thin_ice.study.plan import DENSE, DENSE_AGAIN, Network, Study
 
 Files = tuple[str, ...]
 
@@ -22,6 +22,7 @@ def planned_jobs(study: Study) -> list[PlannedJob]:
         jobs += _training(study, network)
         jobs += [_selection(study, network)] if network in watched else []
         jobs += _evaluation(study, network)
+        jobs += [_beside_distances(study, network)]
     jobs += [_analysis(study, run) for run in study.runs()]
     return [*jobs, _report(study)]
 
@@ -41,8 +42,10 @@ def _training(study: Study, network: Network) -> Iterator[PlannedJob]:
     if network.variant == DENSE:
         yield PlannedJob("dense", folder, study.dense_job(network), data)
         return
-    dense = Network(network.run, network.seed, DENSE)
-    inputs = data | {"model": _model(dense.folder)}
+    inputs = data | {"model": _model(network.dense.folder)}
+    if network.variant == DENSE_AGAIN:
+        yield PlannedJob("finetune", folder, study.finetune_job(network), inputs)
+        return
     yield PlannedJob("prune", f"{folder}/pruned", study.prune_job(network), inputs)
     inputs = data | {"model": _model(f"{folder}/pruned")}
     yield PlannedJob("finetune", folder, study.finetune_job(network), inputs)
@@ -88,6 +91,19 @@ def _evaluation(study: Study, network: Network) -> Iterator[PlannedJob]:
     )
     yield PlannedJob("indicators", f"{folder}/indicators", study.indicators_job(network), inputs)
     yield PlannedJob("distances", f"{folder}/distances", study.distances_job(network), inputs)
+
+
+def _beside_distances(study: Study, network: Network) -> PlannedJob:
+    """What else may tell who is lost: of a dense network its rivals of distance, of one made from
+    it how far the change of its parameters should move each margin.
+    """
+    folder, data, model = network.folder, _data(network), {"model": _model(network.folder)}
+    if network.variant == DENSE:
+        return PlannedJob("rivals", f"{folder}/rivals", study.rivals_job(network), data | model)
+    inputs = data | {"dense": _model(network.dense.folder)} | model
+    return PlannedJob(
+        "sensitivity", f"{folder}/sensitivity", study.sensitivity_job(network), inputs
+    )
 
 
 def _analysis(study: Study, run: str) -> PlannedJob:
