@@ -82,6 +82,8 @@ FILES = {  # what each stage writes beside its record
     "evaluate": ("samples.parquet", "metrics.json"),
     "distances": ("distances.parquet",),
     "indicators": ("indicators.parquet", "indicators.json"),
+    "rivals": ("rivals.parquet",),
+    "sensitivity": ("sensitivity.parquet",),
     "analyse": (
         *("accuracy.csv", "overestimate.csv", "thin_ice.csv", "curves.csv", "optimality.csv"),
         "samples.parquet",
