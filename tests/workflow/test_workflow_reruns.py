@@ -222,7 +222,7 @@ STUDY_EDITS = {
     "the dense networks are fine-tuned again or not": ({"dense_again": False}, TABLES | SAVED),
     "the steps of PGD measure the rivals again": (
         {"rivals": {"steps": 5}},
-        jobs("rivals") | SAVED,
+        jobs("rivals", "report") | SAVED,
     ),
     "selection on test is measured or not": (
         {"selection_on_test": False},
