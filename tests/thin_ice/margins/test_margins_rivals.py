@@ -133,9 +133,11 @@ def test_a_confident_sample_keeps_its_rank():
     assert 0 < close[1] < close[0]
 
 
-def test_the_size_of_batches_changes_nothing(trained, some):
-    whole = rival_table(trained, some, THREAT, Probe(10, 0))
-    pieces = rival_table(trained, some, THREAT, Probe(10, 0), batch=7)
+@pytest.mark.parametrize("threat", [THREAT, ThreatModel("L2", 0.5)], ids=["Linf", "L2"])
+def test_the_size_of_batches_changes_nothing(trained, some, threat):
+    """The start least of all: one that is drawn batch by batch would be another in L2."""
+    whole = rival_table(trained, some, threat, Probe(10, 0))
+    pieces = rival_table(trained, some, threat, Probe(10, 0), batch=7)
     assert whole.sample_id.equals(pieces.sample_id)
     assert (whole.steps_to_flip == pieces.steps_to_flip).sum() >= 59
     for name in ("logit_margin", "confidence_variance", "gradient_norm", "adversarial_loss"):

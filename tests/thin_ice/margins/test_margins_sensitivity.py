@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from thin_ice import tables
 from thin_ice.attacks.checks import UnusableInput
 from thin_ice.margins.sensitivity import (
     OtherParameters,
@@ -14,6 +15,7 @@ from thin_ice.margins.sensitivity import (
     rivals,
     sensitivity_table,
 )
+from thin_ice.models.network import Architecture
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,27 @@ def test_the_prediction_is_the_derivative_along_the_change(trained, some):
                 p += share * (q - p)
         at.append(margins(point, images, labels, others))
     assert torch.allclose(found, (at[0] - at[1]) / (2 * way), rtol=1e-4, atol=1e-6)
+
+
+SMALL = {"wrn": {"depth": 10, "width": 1}}
+
+
+@pytest.mark.parametrize("kind", sorted(tables.ARCHITECTURES))
+def test_every_architecture_can_be_differentiated_along_a_change(kind):
+    options = SMALL.get(kind, {"width": 4})
+    dense = Architecture(kind, options, (3, 32, 32), 10, normalize=True).build(seed=0)
+    dense = dense.eval().double()
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)).double()
+    labels, other = torch.arange(3), shaken(dense, 0.1)
+    others, change = rivals(dense(images), labels), parameter_change(dense, other)
+    found = predicted_change(dense, change, images, labels, others)
+    near = copy.deepcopy(dense)
+    with torch.no_grad():
+        for name, parameter in near.named_parameters():
+            parameter += 1e-7 * change[name]
+    real = margins(near, images, labels, others) - margins(dense, images, labels, others)
+    assert torch.allclose(found, real / 1e-7, rtol=1e-3, atol=1e-4)
+    assert found.abs().min() > 0
 
 
 def test_float32_says_what_float64_says(trained, some):
