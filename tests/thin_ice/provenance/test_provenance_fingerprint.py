@@ -232,6 +232,8 @@ def jobs():
         found[f"distances {name}"] = study.distances_job(network)
         if network.variant == "dense":
             found[f"dense {name}"] = study.dense_job(network)
+            found[f"breaking {name}"] = study.breaking_job(network)
+            found[f"twins {name}"] = study.twins_job(network)
         else:
             found[f"prune {name}"] = study.prune_job(network)
             found[f"finetune {name}"] = study.finetune_job(network)
@@ -252,11 +254,8 @@ def jobs():
         ),
         (
             "margins/distance",
-            {
-                f"distances {o} {m}"
-                for o in ("natural", "pgd_at")
-                for m in ("dense", "lwm", "hydra")
-            },
+            {f"distances {o} {m}" for o in ("natural", "pgd_at") for m in ("dense", "lwm", "hydra")}
+            | {f"twins {objective} dense" for objective in ("natural", "pgd_at")},
         ),
         ("margins/statistics", set()),
     ],
