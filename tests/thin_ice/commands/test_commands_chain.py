@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -162,6 +163,20 @@ def test_without_rivals_breaking_radii_and_sensitivities_the_analysis_does_witho
     assert set(rows.predictor) == {"distance"}
     for name in set(step.files) - {"predictors.csv", "joint.csv"}:
         assert (tables[0] / name).read_bytes() == (tables[1] / name).read_bytes(), name
+
+
+def test_breaking_radii_and_twins_are_of_the_samples_that_the_dense_network_has_right(root):
+    dense = root / RUN / "seed0" / "dense"
+    samples = pd.read_parquet(dense / "evaluation" / "samples.parquet")
+    found = pd.read_parquet(dense / "breaking" / "breaking.parquet")
+    assert found.sample_id.tolist() == samples.sample_id.tolist()
+    assert found.breaking_eps.isna().tolist() == (~samples.correct).tolist()
+    right, eps = samples.correct, np.float32(STUDY.resolved["threat"]["eps"])
+    assert ((found.breaking_eps > eps) == samples.robust)[right].all()
+    twins = pd.read_parquet(dense / "twins" / "twins.parquet")
+    assert set(twins.sample_id) < set(samples.sample_id[right])
+    assert len(twins) == STUDY.resolved["twins"] < right.sum()
+    assert (twins.label_name != twins.predicted_name).all()
 
 
 def in_its_own_process(step, inputs, root, path):
