@@ -66,7 +66,9 @@ def _dense_tables(rng, ids, signed):
     cells = np.floor(signed / (EPS / 4)).clip(0) * EPS / 4
     breaking = ids.assign(
         standing_eps=np.where(signed > 0, cells, np.nan),
-        breaking_eps=np.where(signed > 4 * EPS, np.inf, cells + EPS / 4),
+        breaking_eps=np.where(
+            signed > 4 * EPS, np.inf, cells + EPS / 4 * rng.choice([1, 2, 8], len(ids))
+        ),
     )
     breaking.loc[signed <= 0, "breaking_eps"] = np.nan
     return {"rivals": rivals, "breaking": breaking}
