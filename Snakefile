@@ -38,8 +38,9 @@ wildcard_constraints:
     dataset="[a-z0-9_]+",
     run="[a-z0-9_]+-[a-z0-9_]+-[a-z0-9_]+",
     seed=r"\d+",
-    variant=r"dense|[a-z0-9_]+-0\.\d+",
+    variant=r"dense|dense_again|[a-z0-9_]+-0\.\d+",
     pruned=r"[a-z0-9_]+-0\.\d+",
+    tuned=r"dense_again|[a-z0-9_]+-0\.\d+",
     shard=r"\d+",
 
 
@@ -50,13 +51,16 @@ localrules:
     dataset,
 
 
+include: "workflow/rules/common.smk"
+
+
 rule all:
     input:
         f"{STUDY_FOLDER}/study/study.yaml",
         f"{STUDY_FOLDER}/report/report.html",
+        files_of(STUDY.dense_networks(), "twins/twins.parquet"),
 
 
-include: "workflow/rules/common.smk"
 include: "workflow/rules/reruns.smk"
 include: "workflow/rules/1-study.smk"
 include: "workflow/rules/2-data.smk"
@@ -66,5 +70,8 @@ include: "workflow/rules/5-finetune.smk"
 include: "workflow/rules/6-evaluate.smk"
 include: "workflow/rules/7-distances.smk"
 include: "workflow/rules/7-indicators.smk"
+include: "workflow/rules/7-rivals.smk"
+include: "workflow/rules/7-sensitivity.smk"
+include: "workflow/rules/7-thin-ice.smk"
 include: "workflow/rules/8-analyse.smk"
 include: "workflow/rules/9-report.smk"

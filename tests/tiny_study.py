@@ -29,13 +29,15 @@ TINY = {
         "shard_size": 20,
     },
     "distances": {"attacks": [{"kind": "fmn", "norm": "Linf", "steps": 3, "max_stepsize": 1}]},
+    "breaking": {"rounds": 1},
+    "twins": 2,
     "indicators": {"samples": 10, "points": 2},
     "analysis": {"bootstrap": 10},
 }
 
 
 def tiny_study() -> Study:
-    """One dense network and one pruned from it, two AutoAttack shards each."""
+    """A dense network, one pruned from it, one fine-tuned again; two AutoAttack shards each."""
     return study_from(TINY)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 from rerun_bench import (
+    AGAIN,
     DENSE,
     PRUNED,
     RUN,
@@ -38,11 +39,13 @@ SAVED = jobs("study")  # the resolved study
 TABLES = jobs("analyse", "report")
 (FMN,) = STUDY["distances"]["attacks"]
 TRAINED = ALL - jobs("study", "dataset")
-ATTACKED = jobs("autoattack", "evaluate") | TABLES
-JUDGED = ("autoattack", "evaluate", "indicators", "distances")
+ATTACKED = jobs("autoattack", "evaluate", "breaking") | TABLES
+MEASURED = jobs("distances", "breaking", "twins") | TABLES
+JUDGED = ("autoattack", "evaluate", "indicators", "distances", "sensitivity")
 FINETUNED = ("finetune", "selection")
-PRUNING = jobs("prune", *FINETUNED) | jobs(*JUDGED, variants=PRUNED) | TABLES
-TUNING = PRUNING - jobs("prune")
+PRUNING = jobs("prune", *FINETUNED, *JUDGED, variants=PRUNED) | TABLES
+TUNING = jobs(*FINETUNED, *JUDGED, variants=PRUNED + AGAIN) | TABLES
+EVERY = DENSE + PRUNED + AGAIN
 
 
 def network(variants, seeds=(0, 1), run=RUN):
@@ -52,12 +55,12 @@ def network(variants, seeds=(0, 1), run=RUN):
 
 
 def evaluated(*variants):
-    return jobs("evaluate", variants=variants) | TABLES
+    return jobs("evaluate", "breaking", variants=variants) | TABLES
 
 
 def claimed(*variants):
     """The jobs that run these networks' claimed protocols, and the tables."""
-    return jobs("evaluate", "indicators", variants=variants) | TABLES
+    return jobs("evaluate", "indicators", "breaking", variants=variants) | TABLES
 
 
 @pytest.fixture(scope="module")
@@ -217,13 +220,18 @@ STUDY_EDITS = {
         {"autoattack.shard_size": 10},
         ATTACKED | jobs("autoattack", shards=[1]) | SAVED,
     ),
+    "the dense networks are fine-tuned again or not": ({"dense_again": False}, TABLES | SAVED),
+    "the steps of PGD measure the rivals again": (
+        {"rivals": {"steps": 5}},
+        jobs("rivals") | TABLES | SAVED,
+    ),
     "selection on test is measured or not": (
         {"selection_on_test": False},
         TABLES | SAVED,
     ),
     "the steps of FMN measure distances again": (
         {"distances": {"attacks": [FMN | {"steps": 3}]}},
-        jobs("distances") | TABLES | SAVED,
+        MEASURED | SAVED,
     ),
     "one more attack measures distances again": (
         {
@@ -234,8 +242,17 @@ STUDY_EDITS = {
                 ]
             }
         },
-        jobs("distances") | TABLES | SAVED,
+        MEASURED | SAVED,
     ),
+    "the rounds of the breaking radius look for it again": (
+        {"breaking.rounds": 2},
+        jobs("breaking") | TABLES | SAVED,
+    ),
+    "without rounds nobody looks for breaking radii": (
+        {"breaking.rounds": 0},
+        TABLES | SAVED,
+    ),
+    "the number of twins is the twins'": ({"twins": 3}, jobs("twins", "report") | SAVED),
     "the samples of the indicators are looked at again": (
         {"indicators": {"samples": 6, "points": 1}},
         jobs("indicators") | TABLES | SAVED,
@@ -283,14 +300,15 @@ SAME_STUDY = {
         "autoattack.seed": 0,
         "objectives.pgd_at.rel_step": "1/4",
         "methods.lwm.kind": "lwm",
+        "dense_again": True,
+        "rivals": {"seed": 0},
         "methods.lwm.finetune": {"momentum": 0.9},
         "datasets.digits.partition_seed": 0,
     },
     "a sparsity for all may be each method's own": {"methods.hydra.sparsities": [0.5]},
     "a plan for all may be each method's own": {
-        "training.finetune": {},
-        "methods.lwm.finetune": {"epochs": 1},
-        "methods.hydra.finetune": {"epochs": 1},
+        "training.prune": {},
+        "methods.hydra.prune": {"epochs": 1},
     },
 }
 
@@ -335,9 +353,13 @@ COMMANDS = {
     "finetune": TUNING,
     "selection": jobs("selection") | TABLES,
     "autoattack": ATTACKED,
-    "evaluate": evaluated(*DENSE, *PRUNED),
-    "distances": jobs("distances") | TABLES,
+    "evaluate": evaluated(*EVERY),
+    "distances": MEASURED,
+    "breaking": jobs("breaking") | TABLES,
+    "twins": jobs("twins"),
     "indicators": jobs("indicators") | TABLES,
+    "rivals": jobs("rivals") | TABLES,
+    "sensitivity": jobs("sensitivity") | TABLES,
     "analyse": TABLES,
     "report": jobs("report"),
 }
@@ -351,16 +373,22 @@ MODULES = {
     "data/digits.py": ALL - SAVED,
     "training/fit.py": TRAINED,
     "evaluation/cascade.py": ATTACKED,
-    "evaluation/metrics.py": evaluated(*DENSE, *PRUNED),
-    "evaluation/claimed.py": jobs("selection") | evaluated(*DENSE, *PRUNED),
+    "evaluation/metrics.py": evaluated(*EVERY),
+    "evaluation/claimed.py": jobs("selection") | evaluated(*EVERY),
     "evaluation/selection.py": jobs("selection") | TABLES,
     "evaluation/overestimate.py": TABLES,
-    "margins/distance.py": jobs("distances") | TABLES,
+    "evaluation/breaking.py": jobs("breaking") | TABLES,
+    "commands/rows.py": jobs("breaking", "twins") | TABLES,
+    "margins/distance.py": MEASURED,
+    "margins/rivals.py": jobs("rivals") | TABLES,
+    "margins/sensitivity.py": jobs("sensitivity") | TABLES,
+    "margins/twins.py": jobs("twins"),
     "attacks/indicators.py": jobs("indicators") | TABLES,
-    "attacks/claimed.py": jobs("selection") | claimed(*DENSE, *PRUNED),
+    "attacks/claimed.py": jobs("selection") | claimed(*EVERY),
     "evaluation/flags.py": jobs("indicators") | TABLES,
     "margins/statistics.py": TABLES,
-    "attacks/fmn.py": jobs("distances") | TABLES,
+    "margins/joint.py": TABLES,
+    "attacks/fmn.py": MEASURED,
     "attacks/fab.py": NOTHING,  # no attack of this study
     "evaluation/curves.py": TABLES,
     "figures/auroc.py": jobs("report"),
@@ -484,7 +512,7 @@ def test_an_import_reaches_further_modules(checkout):
 def test_code_of_a_package_runs_with_its_modules(checkout):
     """``pruning/__init__.py`` is executed whenever a module of ``pruning`` is imported."""
     checkout.append("pruning/__init__.py")
-    assert checkout.plan() == PRUNING
+    assert checkout.plan() == PRUNING | TUNING
 
 
 def test_an_entry_that_names_another_class_of_its_module_is_another_job(checkout):
@@ -575,9 +603,13 @@ GONE = {
     f"{RUN}/seed1/hydra-0.5/model.safetensors": network(HYDRA, [1]) - jobs("prune"),
     f"{RUN}/seed1/lwm-0.9/pruned/provenance.json": network(["lwm-0.9"], [1]),
     f"{RUN}/seed1/dense/distances/distances.parquet": (
-        jobs("distances", seeds=[1], variants=DENSE) | TABLES
+        jobs("distances", "breaking", "twins", seeds=[1], variants=DENSE) | TABLES
     ),
-    f"{RUN}/seed1/dense/evaluation": jobs("evaluate", seeds=[1], variants=DENSE) | TABLES,
+    f"{RUN}/seed1/dense/evaluation": (
+        jobs("evaluate", "breaking", seeds=[1], variants=DENSE) | TABLES
+    ),
+    f"{RUN}/seed0/dense/breaking/breaking.parquet": jobs("breaking", seeds=[0]),
+    f"{RUN}/seed0/dense/twins/twins.safetensors": jobs("twins", seeds=[0]),
     "data/digits/dataset.safetensors": ALL - SAVED,
     "study/provenance.json": SAVED,
     "report/auroc.png": jobs("report"),

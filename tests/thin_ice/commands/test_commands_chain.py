@@ -5,8 +5,10 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -21,6 +23,7 @@ from thin_ice.commands.runner import STAGES
 from thin_ice.data.split import load_part
 from thin_ice.evaluation.metrics import metrics
 from thin_ice.files import sha256
+from thin_ice.margins.views import PREDICTORS
 from thin_ice.models.artifact import load_model
 
 torch.set_num_threads(1)
@@ -127,14 +130,53 @@ def test_a_network_is_evaluated_on_the_test_split_and_its_metrics_count_the_tabl
 
 def test_the_analysis_has_a_row_for_every_network_and_view(root):
     rows = pd.read_csv(root / RUN / "analysis" / "thin_ice.csv")
-    assert sorted(rows.other) == sorted(f"{name}-0.5" for name in tables.METHODS for _ in range(2))
+    others = [*(f"{name}-0.5" for name in tables.METHODS), "dense_again"]
+    assert sorted(rows.other) == sorted(2 * others)
     assert set(rows.correctness) == {"clean", "robust"}
     sets = rows[[f"{name}_samples" for name in ("kept", "lost", "rescued", "never")]]
     assert (sets.sum(axis=1) == 30).all()
     accuracy = pd.read_csv(root / RUN / "analysis" / "accuracy.csv")
     assert set(accuracy.variant) == {network.variant for network in STUDY.networks()}
-    pruned = accuracy[accuracy.method != "dense"]
+    pruned = accuracy[~accuracy.method.isin(["dense", "dense_again"])]
     assert pruned.sparsity_of_prunable.between(0.49, 0.51).all()
+
+
+def test_the_analysis_has_every_predictor_that_was_measured(root):
+    """Of one seed alone there is no other seed's distance."""
+    rows = pd.read_csv(root / RUN / "analysis" / "predictors.csv")
+    assert set(rows.predictor) == set(PREDICTORS) - {"other_seed_distance"}
+    counts = rows.groupby(["other", "correctness"]).size().unstack()
+    assert (counts.clean == 7).all()
+    assert (counts.robust == 8).all()
+
+
+def test_without_rivals_breaking_radii_and_sensitivities_the_analysis_does_without(root, tmp_path):
+    (step,) = (step for step in STEPS if step.stage == "analyse")
+    measured = ("rivals", "breaking", "sensitivity")
+    inputs = {
+        name: [] if name in measured else [str(root / path) for path in paths]
+        for name, paths in step.inputs.items()
+    }
+    run(replace(step, inputs=inputs), tmp_path)
+    tables = [root / step.folder, tmp_path / step.folder]
+    rows = pd.read_csv(tables[1] / "predictors.csv")
+    assert set(rows.predictor) == {"distance"}
+    for name in set(step.files) - {"predictors.csv", "joint.csv"}:
+        assert (tables[0] / name).read_bytes() == (tables[1] / name).read_bytes(), name
+
+
+def test_breaking_radii_and_twins_are_of_the_samples_that_the_dense_network_has_right(root):
+    dense = root / RUN / "seed0" / "dense"
+    samples = pd.read_parquet(dense / "evaluation" / "samples.parquet")
+    found = pd.read_parquet(dense / "breaking" / "breaking.parquet")
+    assert found.sample_id.tolist() == samples.sample_id.tolist()
+    assert found.breaking_eps.isna().tolist() == (~samples.correct).tolist()
+    right, eps = samples.correct, np.float32(STUDY.resolved["threat"]["eps"])
+    assert ((found.breaking_eps > eps) == samples.robust)[right].all()
+    twins = pd.read_parquet(dense / "twins" / "twins.parquet")
+    assert set(twins.sample_id) < set(samples.sample_id[right])
+    assert len(twins) == STUDY.resolved["twins"] < right.sum()
+    assert (twins.label_name != twins.predicted_name).all()
 
 
 def in_its_own_process(step, inputs, root, path):

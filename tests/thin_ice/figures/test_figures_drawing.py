@@ -126,11 +126,11 @@ def test_a_dense_network_that_has_nothing_right_is_drawn(tmp_path):
 
 def test_colours_are_fixed_by_meaning_and_distinct():
     colours = theme.method_colours([f"m{index}" for index in range(10)])
-    assert len({*colours.values()}) == 11  # the control is dark like the dense network
+    assert len({*colours.values()}) == 11  # controls are dark like the dense network
     assert theme.method_colours(["m0", "m1"])["m1"] == colours["m1"]
     assert set(theme.SET_COLOURS) == set(SETS)
     assert len(set(theme.SET_COLOURS.values())) == len(SETS)
-    assert len(theme.method_colours([f"m{index}" for index in range(14)])) == 16
+    assert len(theme.method_colours([f"m{index}" for index in range(14)])) == 17
 
 
 def test_a_row_of_panels_belongs_to_one_group():

@@ -35,7 +35,11 @@ STAGES = (
     "autoattack",
     "evaluate",
     "distances",
+    "breaking",
+    "twins",
     "indicators",
+    "rivals",
+    "sensitivity",
     "analyse",
     "report",
 )

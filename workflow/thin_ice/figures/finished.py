@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from thin_ice.margins.analysis import CONTROL, DENSE
+from thin_ice.margins.analysis import CONTROLS, DENSE, DENSE_AGAIN
 
 FEW_SAMPLES = 5  # fewer lost (or kept) samples than this say nothing about a pair
 FEW_SEEDS = 5  # fewer seeds than this say nothing about a population of networks
 VIEWS = ("clean", "robust")
-Pair = tuple[str, float]  # method (or the control) and sparsity
+Pair = tuple[str, float]  # method (or a control) and sparsity
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Finished:
     @cached_property
     def methods(self) -> list[str]:
         """In the order of the study."""
-        return [name for name in self.accuracy.method.unique() if name != DENSE]
+        unpruned = (DENSE, DENSE_AGAIN)
+        return [name for name in self.accuracy.method.unique() if name not in unpruned]
 
     @cached_property
     def seeds(self) -> list[int]:
@@ -66,10 +67,10 @@ class Finished:
         return self.thin_ice[self.thin_ice.norm == self.norm]
 
     def pairs(self, run: str) -> list[Pair]:
-        """Compared networks of a run: methods in order, sparsity rising, the control last."""
+        """Compared networks of a run: methods in order, sparsity rising, controls last."""
         here = self.thin_ice[self.thin_ice.run == run]
         found = set(zip(here.method, here.sparsity, strict=True))
-        order = [*self.methods, CONTROL]
+        order = [*self.methods, *CONTROLS]
         return sorted(found, key=lambda pair: (order.index(pair[0]), pair[1]))
 
     @cached_property

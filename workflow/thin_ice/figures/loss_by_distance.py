@@ -10,7 +10,7 @@ from thin_ice.figures.finished import Finished
 from thin_ice.figures.layout import AXIS, head, key, note, panels
 from thin_ice.figures.theme import REFERENCE, markers, sparsity_colours
 from thin_ice.figures.words import CONTROL_NAME, distance_unit, number, titled, view_name
-from thin_ice.margins.analysis import CONTROL
+from thin_ice.margins.analysis import CONTROL, CONTROLS
 
 BINS = 10
 SAMPLES_A_BIN = 20  # at least, over the distinct dense-right samples of a run
@@ -72,10 +72,10 @@ def draw(shares: pd.DataFrame, finished: Finished) -> Figure:
         (run, method)
         for run in finished.runs
         for method in dict(finished.pairs(run))
-        if method != CONTROL
+        if method not in CONTROLS
     ]
     figure, axes = panels([2.3 + AXIS] * len(rows), len(finished.views))
-    looks = _looks(sorted(shares.sparsity[shares.method != CONTROL].unique()))
+    looks = _looks(sorted(shares.sparsity[~shares.method.isin(CONTROLS)].unique()))
     for (run, method), places in zip(rows, axes, strict=True):
         for view, ax in zip(finished.views, places, strict=True):
             here = shares[(shares.run == run) & (shares.correctness == view)]

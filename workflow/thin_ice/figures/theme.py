@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from thin_ice.files import atomic_path
-from thin_ice.margins.analysis import CONTROL, DENSE
+from thin_ice.margins.analysis import CONTROLS, DENSE
 
 WIDTH = 11.0  # inches; shown at most 1100 CSS pixels wide
 DPI = 150
@@ -56,9 +56,9 @@ def theme() -> Iterator[None]:
 
 
 def method_colours(methods: Sequence[str]) -> dict[str, str]:
-    """The same colour for a method in every figure of a study; dense and its control are dark."""
+    """The same colour for a method in every figure of a study; dense and its controls are dark."""
     colours = dict(zip(methods, cycle(METHOD_COLOURS), strict=False))
-    return {**colours, DENSE: REFERENCE, CONTROL: REFERENCE}
+    return colours | dict.fromkeys((DENSE, *CONTROLS), REFERENCE)
 
 
 def sparsity_colours(sparsities: Sequence[float]) -> dict[float, str]:

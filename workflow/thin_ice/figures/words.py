@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from thin_ice.margins.analysis import CONTROL, DENSE
+from thin_ice.margins.analysis import DENSE, DENSE_AGAIN, SECOND_SEED
 
 NORMS = {"Linf": "L∞"}
 ATTACKS = {"fmn": "FMN", "apgd": "APGD", "fab": "FAB"}
 CONTROL_NAME = "second dense seed"
+UNPRUNED = {DENSE: DENSE, SECOND_SEED: CONTROL_NAME, DENSE_AGAIN: "dense, fine-tuned again"}
 
 
 def norm_name(norm: str) -> str:
@@ -21,10 +22,8 @@ def attack_name(kind: str, options: dict[str, float | str]) -> str:
 
 
 def pair_name(method: str, sparsity: float) -> str:
-    """A network as figures call it: ``hydra 0.9``, ``dense`` or the control."""
-    if method == CONTROL:
-        return CONTROL_NAME
-    return DENSE if method == DENSE else f"{method} {sparsity:g}"
+    """A network as figures call it: ``hydra 0.9``, ``dense`` or a control."""
+    return UNPRUNED.get(method) or f"{method} {sparsity:g}"
 
 
 def view_name(view: str, eps: float) -> str:

@@ -68,7 +68,7 @@ def as_text(found: Mapping[str, Reasons], jobs: Sequence[PlannedJob]) -> str:
     """For people: artifacts that are out of date for the same reasons stand together, and those
     that only follow from others, each with the ones it is made from, at the end.
     """
-    titles = {job.folder: f"{job.stage:<11}{job.folder}" for job in jobs}
+    titles = {job.folder: f"{job.stage:<12}{job.folder}" for job in jobs}
     groups: dict[tuple[str, ...], list[str]] = {}
     followers = []
     for folder, reasons in found.items():
