@@ -51,6 +51,13 @@ def test_a_figure_has_a_title_and_labels_with_units(name, finished):
         "auroc": "AUROC of distance",
         "loss_by_distance": "(L∞, images on [0, 1])",
         "distances": "(L∞, images on [0, 1])",
+        "densities": "share of the set (%)",
+        "thickness": "(L∞, images on [0, 1])",
+        "rivals": "AUROC",
+        "classes": "share lost (%)",
+        "overlap": "Jaccard index",
+        "movement": "(L∞, [0, 1])",
+        "twins": "",
     }
     assert units[name] in labels
 
@@ -126,11 +133,11 @@ def test_a_dense_network_that_has_nothing_right_is_drawn(tmp_path):
 
 def test_colours_are_fixed_by_meaning_and_distinct():
     colours = theme.method_colours([f"m{index}" for index in range(10)])
-    assert len({*colours.values()}) == 11  # the control is dark like the dense network
+    assert len({*colours.values()}) == 11  # controls are dark like the dense network
     assert theme.method_colours(["m0", "m1"])["m1"] == colours["m1"]
     assert set(theme.SET_COLOURS) == set(SETS)
     assert len(set(theme.SET_COLOURS.values())) == len(SETS)
-    assert len(theme.method_colours([f"m{index}" for index in range(14)])) == 16
+    assert len(theme.method_colours([f"m{index}" for index in range(14)])) == 17
 
 
 def test_a_row_of_panels_belongs_to_one_group():

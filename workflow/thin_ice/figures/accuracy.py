@@ -11,7 +11,7 @@ from thin_ice.figures.finished import Finished
 from thin_ice.figures.layout import AXIS, blank, head, key, panels, wrapped
 from thin_ice.figures.theme import MEASURE_COLOURS, MEASURE_MARKERS
 from thin_ice.figures.words import titled
-from thin_ice.margins.analysis import DENSE
+from thin_ice.margins.analysis import DENSE, DENSE_AGAIN
 
 MEASURES = ("clean", "claimed", "autoattack")
 NAMES = {"clean": "clean", "claimed": "claimed (own protocol)", "autoattack": "AutoAttack"}
@@ -24,7 +24,7 @@ def table(finished: Finished) -> pd.DataFrame:
     """One row a network and measure, in percent. The dense network stands once under each method
     of its run, claimed by that method's protocol; where nothing is pruned, under its own name.
     """
-    accuracy = finished.accuracy
+    accuracy = finished.accuracy[finished.accuracy.method != DENSE_AGAIN]
     pruned = accuracy[accuracy.method != DENSE]
     own = pruned[["run", "method", "protocol"]].drop_duplicates()
     dense = accuracy[accuracy.method == DENSE]

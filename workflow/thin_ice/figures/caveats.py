@@ -11,7 +11,7 @@ from thin_ice.figures.headline import at_chance, kinds_of
 from thin_ice.figures.indicator_cells import APGD_NAME, NAMES, NETWORK
 from thin_ice.figures.sentences import too_few
 from thin_ice.figures.words import counted, eps_name, listing, norm_name
-from thin_ice.margins.analysis import CONTROL
+from thin_ice.margins.analysis import CONTROLS, SECOND_SEED
 
 COUNTED = ("broken", "broken_but_farther", "standing", "standing_but_flipped")
 REENCODED = "-jpeg"  # ends the name of a dataset read from a JPEG copy
@@ -21,7 +21,7 @@ def caveats(finished: Finished) -> list[str]:
     """Every caveat that applies, the gravest first."""
     return [
         *jpeg_copy(finished.accuracy),
-        *degenerate(finished.accuracy, finished.classes),
+        *degenerate(finished.accuracy, finished.class_counts),
         *attack_failures(finished.accuracy),
         *warned(finished.accuracy),
         *unconfirmed(finished.accuracy),
@@ -129,11 +129,12 @@ def few_seeds(seeds: int) -> list[str]:
 
 
 def no_control(thin_ice: pd.DataFrame) -> list[str]:
-    if thin_ice.empty or (thin_ice.method == CONTROL).any():
+    if thin_ice.empty or (thin_ice.method == SECOND_SEED).any():
         return []
+    lacking = "no second seed as a" if thin_ice.method.isin(CONTROLS).any() else "no"
     return [
-        "One seed a run, hence no control: how much of the loss is churn that a second dense seed "
-        "would show as well is unknown."
+        f"One seed a run, hence {lacking} control: how much of the loss is churn that a second "
+        "dense seed would show as well is unknown."
     ]
 
 

@@ -46,7 +46,7 @@ def write_report(
         root: digest of all that the tables rest on; the page prints it.
     """
     shown = [show(name, finished, folder) for name in EXHIBITS]
-    headline = headline_cells(headline_table(finished.accuracy, finished.classes))
+    headline = headline_cells(headline_table(finished.accuracy, finished.class_counts))
     page, table = folder / "report.html", folder / "accuracy.md"
     write_text(table, markdown(*headline))
     files = [path for one in shown for path in one.files]

@@ -10,7 +10,7 @@ from thin_ice.figures.finished import Finished
 from thin_ice.figures.layout import AXIS, blank, head, key, panels, wrapped
 from thin_ice.figures.theme import ALARM, FADED, REFERENCE, method_colours
 from thin_ice.figures.words import distance_unit, titled
-from thin_ice.margins.analysis import DENSE
+from thin_ice.margins.analysis import DENSE, DENSE_AGAIN
 
 COLUMNS = 3
 STYLES = ((0, ()), (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (5, 1.4, 1.2, 1.4)))
@@ -22,8 +22,10 @@ TITLE = "Security curves: robust accuracy by distance, and AutoAttack's as a che
 def table(finished: Finished) -> pd.DataFrame:
     """One row a network and radius: robust accuracy from distances, the share of samples without a
     found flip in it; at the study's eps AutoAttack's accuracy, and whether the curve is above it.
+    Controls are left out.
     """
-    return finished.curves.drop(columns="variant")
+    curves = finished.curves
+    return curves[curves.method != DENSE_AGAIN].drop(columns="variant").reset_index(drop=True)
 
 
 def draw(curves: pd.DataFrame, finished: Finished) -> Figure:

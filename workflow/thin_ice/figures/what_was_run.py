@@ -7,7 +7,7 @@ import pandas as pd
 from thin_ice.evaluation.outcomes import TRAINED
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.words import attack_name, counted, eps_name, listing, norm_name
-from thin_ice.margins.analysis import DENSE
+from thin_ice.margins.analysis import DENSE, DENSE_AGAIN
 
 AS_IT_CAME = "as_it_came"  # stands for the objective of a run that is only evaluated
 
@@ -26,10 +26,12 @@ def _networks(finished: Finished) -> str:
     accuracy = finished.accuracy
     names = accuracy[["run", "seed", "variant"]].drop_duplicates()
     dense = int((names.variant == DENSE).sum())
+    again = int((names.variant == DENSE_AGAIN).sum())
     runs = [_run_name(run, rows) for run, rows in accuracy.groupby("run", sort=False)]
     samples = listing(sorted(accuracy.test_samples.unique()))
     return (
-        f"{counted(dense, 'dense network')} and {len(names) - dense} pruned from them, "
+        f"{counted(dense, 'dense network')} and {len(names) - dense - again} pruned from them"
+        f"{f', {again} fine-tuned again without pruning as a control' * (again > 0)}, "
         f"seed{'s' * (len(finished.seeds) > 1)} {listing(finished.seeds)}, "
         f"evaluated on {samples} test samples: {listing(runs)}."
     )
