@@ -54,6 +54,8 @@ rule all:
     input:
         f"{STUDY_FOLDER}/study/study.yaml",
         f"{STUDY_FOLDER}/report/report.html",
+        [f"{STUDY_FOLDER}/{n.folder}/breaking/breaking.parquet" for n in STUDY.breaking_networks()],
+        [f"{STUDY_FOLDER}/{n.folder}/twins/twins.parquet" for n in STUDY.dense_networks()],
 
 
 include: "workflow/rules/common.smk"
@@ -66,5 +68,6 @@ include: "workflow/rules/5-finetune.smk"
 include: "workflow/rules/6-evaluate.smk"
 include: "workflow/rules/7-distances.smk"
 include: "workflow/rules/7-indicators.smk"
+include: "workflow/rules/7-thin-ice.smk"
 include: "workflow/rules/8-analyse.smk"
 include: "workflow/rules/9-report.smk"

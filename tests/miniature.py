@@ -31,6 +31,8 @@ MINIATURE = {
             {"kind": "fmn", "norm": "L2", "steps": 10, "max_stepsize": 1},
         ]
     },
+    "breaking": {"rounds": 1},
+    "twins": 3,
     "indicators": {"samples": 20, "points": 5},
     "analysis": {"bootstrap": 50},
 }

@@ -29,6 +29,8 @@ TINY = {
         "shard_size": 20,
     },
     "distances": {"attacks": [{"kind": "fmn", "norm": "Linf", "steps": 3, "max_stepsize": 1}]},
+    "breaking": {"rounds": 1},
+    "twins": 2,
     "indicators": {"samples": 10, "points": 2},
     "analysis": {"bootstrap": 10},
 }

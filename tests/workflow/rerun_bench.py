@@ -39,6 +39,8 @@ STUDY = {
         "shard_size": 20,
     },
     "distances": {"attacks": [{"kind": "fmn", "norm": "Linf", "steps": 2, "max_stepsize": 1}]},
+    "breaking": {"rounds": 1},
+    "twins": 2,
     "indicators": {"samples": 5, "points": 1},
     "analysis": {"bootstrap": 5},
     "rerun_on_upgrade": ["seaborn"],
@@ -56,10 +58,14 @@ FOLDERS = {  # of every stage, below the study's folder: where its record and ou
     "autoattack": "{run}/seed{seed}/{variant}/autoattack/shard{shard}",
     "evaluate": "{run}/seed{seed}/{variant}/evaluation",
     "distances": "{run}/seed{seed}/{variant}/distances",
+    "breaking": "{run}/seed{seed}/dense/breaking",
+    "twins": "{run}/seed{seed}/dense/twins",
     "indicators": "{run}/seed{seed}/{variant}/indicators",
     "analyse": "{run}/analysis",
     "report": "report",
 }
+
+ON_DENSE = ("dense", "breaking", "twins")  # stages of dense networks alone
 
 Jobs = set[tuple[str, str]]  # stage and folder
 
@@ -76,7 +82,7 @@ def jobs(*stages, seeds=(0, 1), variants=DENSE + PRUNED, shards=(0,), run=RUN) -
         (stage, FOLDERS[stage].format(**name))
         for stage in stages or FOLDERS
         for name in names
-        if (stage != "dense" or name["variant"] == "dense")
+        if (stage not in ON_DENSE or name["variant"] == "dense")
         and (stage not in ("prune", "finetune", "selection") or name["variant"] != "dense")
     }
 

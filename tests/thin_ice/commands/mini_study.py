@@ -38,6 +38,8 @@ STUDY = study_from(
                 {"kind": "fab", "norm": "Linf", "steps": 3, "targets": 2},
             ]
         },
+        "breaking": {"rounds": 1},
+        "twins": 3,
         "indicators": {"samples": 10, "points": 2},
         "analysis": {"bootstrap": 20},
     }
@@ -81,6 +83,8 @@ FILES = {  # what each stage writes beside its record
     "autoattack": ("outcomes.parquet", "examples.safetensors", "checks.json"),
     "evaluate": ("samples.parquet", "metrics.json"),
     "distances": ("distances.parquet",),
+    "breaking": ("breaking.parquet",),
+    "twins": ("twins.safetensors", "twins.parquet"),
     "indicators": ("indicators.parquet", "indicators.json"),
     "analyse": (
         *("accuracy.csv", "overestimate.csv", "thin_ice.csv", "curves.csv", "optimality.csv"),

@@ -35,6 +35,8 @@ STAGES = (
     "autoattack",
     "evaluate",
     "distances",
+    "breaking",
+    "twins",
     "indicators",
     "analyse",
     "report",

@@ -22,6 +22,7 @@ def planned_jobs(study: Study) -> list[PlannedJob]:
         jobs += _training(study, network)
         jobs += [_selection(study, network)] if network in watched else []
         jobs += _evaluation(study, network)
+        jobs += _thin_ice(study, network) if network.variant == DENSE else []
     jobs += [_analysis(study, run) for run in study.runs()]
     return [*jobs, _report(study)]
 
@@ -88,6 +89,16 @@ def _evaluation(study: Study, network: Network) -> Iterator[PlannedJob]:
     )
     yield PlannedJob("indicators", f"{folder}/indicators", study.indicators_job(network), inputs)
     yield PlannedJob("distances", f"{folder}/distances", study.distances_job(network), inputs)
+
+
+def _thin_ice(study: Study, network: Network) -> Iterator[PlannedJob]:
+    """What is looked for on dense networks alone, beside the distances."""
+    folder, inputs = network.folder, _data(network) | {"model": _model(network.folder)}
+    distances = {"distances": (f"{folder}/distances/distances.parquet",)}
+    if network in study.breaking_networks():
+        read = inputs | {"samples": (f"{folder}/evaluation/samples.parquet",)} | distances
+        yield PlannedJob("breaking", f"{folder}/breaking", study.breaking_job(network), read)
+    yield PlannedJob("twins", f"{folder}/twins", study.twins_job(network), inputs | distances)
 
 
 def _analysis(study: Study, run: str) -> PlannedJob:

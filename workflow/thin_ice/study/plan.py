@@ -105,6 +105,10 @@ class Study:
             return []
         return [network for network in self.networks() if network.variant != DENSE]
 
+    def breaking_networks(self) -> list[Network]:
+        """The networks whose samples' breaking radii are looked for: the dense ones, or none."""
+        return self.dense_networks() if self.resolved["breaking"]["rounds"] else []
+
     def runs(self) -> list[str]:
         """Names of the runs, DATASET-MODEL-OBJECTIVE."""
         return list(dict.fromkeys(network.run for network in self.dense_networks()))
@@ -208,6 +212,22 @@ class Study:
         entries = [("distance_attacks", attack["kind"]) for attack in attacks]
         entries.append(self._architecture(network))
         return self._job("distances", {"distances": attacks}, entries)
+
+    def breaking_job(self, network: Network) -> str:
+        wanted = self.resolved["autoattack"]
+        parameters = {
+            "threat": self.resolved["threat"],
+            "autoattack": {k: v for k, v in wanted.items() if k != "keep_examples"},
+            "breaking": self.resolved["breaking"],
+        }
+        return self._job("breaking", parameters, [self._architecture(network)])
+
+    def twins_job(self, network: Network) -> str:
+        norm = self.resolved["threat"]["norm"]
+        attacks = [one for one in self.resolved["distances"]["attacks"] if one["norm"] == norm]
+        parameters = {"norm": norm, "distances": attacks, "twins": self.resolved["twins"]}
+        entries = [("distance_attacks", attack["kind"]) for attack in attacks]
+        return self._job("twins", parameters, [*entries, self._architecture(network)])
 
     def indicators_job(self, network: Network) -> str:
         names = self.protocols(network)

@@ -36,6 +36,8 @@ AUTOATTACK = {
     "shard_size": 1000,
     "keep_examples": True,
 }
+BREAKING = {"rounds": 3}
+TWINS = 8
 INDICATORS = {"samples": 100, "points": 100, "seed": 0}
 ANALYSIS = {"bootstrap": 2000, "seed": 0}
 RESOURCES = {"threads": 1, "mem_mb": 8000, "train_minutes": 240, "attack_minutes": 240}
@@ -67,6 +69,8 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
     study["selection_on_test"] = raw.get("selection_on_test", False)
     study["autoattack"] = _autoattack(raw.get("autoattack", {}), study["threat"]["norm"])
     study["distances"] = _distances(raw.get("distances", {}), study["threat"]["norm"])
+    study["breaking"] = BREAKING | raw.get("breaking", {})
+    study["twins"] = raw.get("twins", TWINS)
     study["indicators"] = INDICATORS | raw.get("indicators", {})
     study["analysis"] = ANALYSIS | raw.get("analysis", {})
     study["rerun_on_upgrade"] = sorted(raw.get("rerun_on_upgrade", []))

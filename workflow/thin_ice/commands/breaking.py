@@ -1,0 +1,43 @@
+"""The eps at which AutoAttack first breaks each test sample."""
+
+from pathlib import Path
+
+import torch
+
+from thin_ice.attacks.threat import ThreatModel
+from thin_ice.commands.autoattack import settings_of
+from thin_ice.commands.job import Job
+from thin_ice.commands.resume import checkpoint_of
+from thin_ice.commands.rows import read_rows
+from thin_ice.commands.subject import load_subject
+from thin_ice.commands.tables import write_parquet
+from thin_ice.data.split import Split
+from thin_ice.device import prepare
+from thin_ice.evaluation.breaking import Known, breaking_table
+from thin_ice.evaluation.cascade import Cascade
+
+PREPARE = prepare
+INPUTS = ("dataset", "model", "samples", "distances")
+
+
+def run(job: Job) -> list[Path]:
+    wanted, threat = job.parameters["autoattack"], ThreatModel(**job.parameters["threat"])
+    settings = settings_of(wanted, threat.norm)
+    cascade = Cascade(threat, settings, wanted["seed"], wanted["batch_size"])
+    loaded, test = load_subject(job)
+    known, rounds = _known(job, test, threat.norm), job.parameters["breaking"]["rounds"]
+    table, facts = breaking_table(
+        loaded.model, test, known, cascade, wanted["shard_size"], rounds, checkpoint_of(job)
+    )
+    job.facts["breaking"] = facts
+    path = job.folder / "breaking.parquet"
+    write_parquet(path, table)
+    return [path]
+
+
+def _known(job: Job, test: Split, norm: str) -> Known:
+    """What the network's evaluation and its distances say."""
+    samples, distances = (read_rows(job.input(name), test) for name in ("samples", "distances"))
+    columns = (samples.correct, samples.robust, distances[f"distance_{norm.lower()}"])
+    correct, robust, distance = (torch.from_numpy(one.to_numpy(copy=True)) for one in columns)
+    return Known(correct, robust, distance.double())

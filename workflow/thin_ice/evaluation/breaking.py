@@ -1,0 +1,229 @@
+"""The eps at which AutoAttack first breaks each sample: how far it is from where robustness ends.
+
+AutoAttack takes one eps a call, so all samples share a grid of radii, eps / 2^rounds apart, and
+those that are due at the same radius are attacked together, in pieces of the shard size. What is
+known of a sample is a bracket: the largest radius at which it was left standing and the least at
+which it broke. The verdict at the study's eps comes from its evaluation and opens it:
+    broken:   (0, eps]
+    standing: attacked at its end, its distance to the decision boundary rounded up to the grid (a
+              flip lies within) and at most 4 eps. If AutoAttack misses that flip, it is attacked at
+              4 eps; if it stands there too, its breaking radius is infinite: none was found.
+Then the radius in the middle of each bracket is attacked, until every bracket is one cell wide.
+AutoAttack may contradict itself and break at a radius what it leaves standing at a larger one. Each
+verdict is believed, and nothing outside a bracket is looked at: a bracket is one place at which
+standing turns to broken, and no proof that the sample stands at all smaller radii.
+Cost: ``rounds`` runs of AutoAttack for a broken sample; for a standing one the opening run, which
+mostly ends at the first attack, and at most ``rounds`` + 2 more.
+"""
+
+import logging
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from thin_ice.attacks.threat import ThreatModel
+from thin_ice.checkpoint import Checkpoint, Groups
+from thin_ice.data.split import Split
+from thin_ice.evaluation.cascade import Cascade, run_shard
+
+FARTHEST = 4  # times eps: where the search ends
+SEARCH, CALL = "search", "call."  # groups of a checkpoint: the brackets, and a call's own
+
+log = logging.getLogger("thin_ice")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What other jobs have found of N samples, on the CPU.
+
+    Attributes:
+        correct: bool (N,), classified correctly without any attack.
+        robust: bool (N,), left standing by AutoAttack at the study's eps.
+        distance: float64 (N,) to the decision boundary in the threat's norm, in units of the
+            [0, 1] image scale; infinite or NaN where unknown.
+    """
+
+    correct: Tensor
+    robust: Tensor
+    distance: Tensor
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Radii that all samples share, by their number: radius n is n eps / 2^rounds."""
+
+    eps: float
+    rounds: int
+
+    @property
+    def at_eps(self) -> int:
+        return 2**self.rounds
+
+    @property
+    def last(self) -> int:
+        return FARTHEST * self.at_eps
+
+    def radius(self, number: int) -> float:
+        return self.eps * number / self.at_eps
+
+    def ends(self, distance: Tensor) -> Tensor:
+        """Where the search for a standing sample ends if a flip lies at ``distance``, int64 (N,):
+        beyond eps in any case.
+        """
+        up = (distance * self.at_eps / self.eps).ceil()
+        return up.nan_to_num(nan=self.last).clamp(self.at_eps + 1, self.last).long()
+
+
+@dataclass
+class Search:
+    """The brackets of N samples as numbers of radii; all tensors int64 (N,), on the CPU.
+
+    Attributes:
+        standing: the largest radius at which a sample stood.
+        broken: the least at which it broke; beyond the last one so long as there is none.
+        due: the radius to attack it at in this round; 0 for none.
+        attacks: runs of AutoAttack it took part in.
+        facts: calls of AutoAttack so far, and their seconds.
+    """
+
+    standing: Tensor
+    broken: Tensor
+    due: Tensor
+    attacks: Tensor
+    facts: dict[str, float] = field(default_factory=lambda: {"calls": 0, "seconds": 0.0})
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        return {name: value for name, value in vars(self).items() if name != "facts"}
+
+
+@dataclass(frozen=True)
+class _CallCheckpoint(Checkpoint):
+    """Keeps the state of a running call beside the search's. ``begun``: what a killed job left."""
+
+    search: Search
+    begun: tuple[Groups, dict] | None
+
+    def save(self, groups: Groups, facts: dict) -> None:
+        own = {CALL + name: members for name, members in groups.items()}
+        both = {SEARCH: self.search.tensors, **own}
+        super().save(both, {SEARCH: self.search.facts, CALL: facts})
+
+    def load(self) -> tuple[Groups, dict] | None:
+        return self.begun
+
+
+def breaking_table(
+    model: nn.Module,
+    test: Split,
+    known: Known,
+    cascade: Cascade,
+    shard_size: int,
+    rounds: int,
+    checkpoint: Checkpoint,
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Columns sample_id, label, standing_eps (0: only clean), breaking_eps (infinite: none up to
+    the end of the search), both float32, NaN for misclassified samples, and attacks, the runs of
+    AutoAttack a sample took part in. And facts for the record.
+
+    ``cascade`` is the study's own; the model must be in evaluation mode.
+
+    Raises:
+        UnusableInput: images, labels, the network's mode or its logits are not what they must be.
+        ThinIceError: an attack cannot be run on so few classes.
+    """
+    grid = Grid(cascade.threat.eps, rounds)
+    search, begun = _begin(known, grid, checkpoint)
+    ends = grid.ends(known.distance)
+    while True:
+        if not search.due.any():
+            search.due = next_radii(search, ends, grid.last)
+        if not (waiting := search.due[search.due > 0]).numel():
+            break
+        number = int(waiting.min())
+        places = (search.due == number).nonzero().squeeze(1)[:shard_size]
+        call = _CallCheckpoint(checkpoint.path, checkpoint.identity, search, begun)
+        _attack(model, test, places, number, _at(cascade, grid.radius(number)), search, call)
+        begun = None
+        checkpoint.save({SEARCH: search.tensors}, {SEARCH: search.facts, CALL: None})
+    return _table(test, known, search, grid), _facts(known, search, grid)
+
+
+def next_radii(search: Search, ends: Tensor, last: int) -> Tensor:
+    """The radius to attack each sample at, int64 (N,); 0 where there is nothing left to ask."""
+    middle = (search.standing + search.broken) // 2
+    halving = torch.where(search.broken - search.standing > 1, middle, 0)
+    beyond = torch.where(search.standing < last, last, 0)
+    opening = torch.where(search.standing < ends, ends, beyond)
+    return torch.where(search.broken <= last, halving, opening)
+
+
+def _begin(
+    known: Known, grid: Grid, checkpoint: Checkpoint
+) -> tuple[Search, tuple[Groups, dict] | None]:
+    """The search as the evaluation opens it, or as a killed job left it, with its last call."""
+    if saved := checkpoint.load():
+        groups, facts = saved
+        search = Search(**groups.pop(SEARCH), facts=facts[SEARCH])
+        log.info("going on after %d calls of AutoAttack", search.facts["calls"])
+        begun = {name.removeprefix(CALL): members for name, members in groups.items()}
+        return search, (begun, facts[CALL]) if facts[CALL] else None
+    # A misclassified sample has the empty bracket, in which there is nothing to look for.
+    robust, broken = known.correct & known.robust, known.correct & ~known.robust
+    nothing = torch.zeros(len(robust), dtype=torch.int64)
+    standing = nothing.masked_fill(robust, grid.at_eps)
+    upper = nothing.masked_fill(robust, grid.last + 1).masked_fill(broken, grid.at_eps)
+    return Search(standing, upper, nothing, nothing.clone()), None
+
+
+def _at(cascade: Cascade, radius: float) -> Cascade:
+    return replace(cascade, threat=ThreatModel(cascade.threat.norm, radius))
+
+
+def _attack(
+    model: nn.Module,
+    test: Split,
+    places: Tensor,
+    number: int,
+    cascade: Cascade,
+    search: Search,
+    checkpoint: Checkpoint,
+) -> None:
+    """One call of AutoAttack on the samples at ``places``; what it finds goes into the search."""
+    there = places.to(test.labels.device)
+    piece = Split(test.images[there], test.labels[there], test.ids[there])
+    found = run_shard(model, piece, cascade, checkpoint)
+    stood = torch.from_numpy(found.table.robust.to_numpy(copy=True))
+    search.standing[places[stood]] = number
+    search.broken[places[~stood]] = number
+    search.attacks[places] += 1
+    search.due[places] = 0
+    search.facts["calls"] += 1
+    search.facts["seconds"] += sum(found.facts["seconds"].values())
+    shown = cascade.threat.eps, int((~stood).sum()), len(places)
+    log.info("radius %.6g broke %d of %d", *shown)
+
+
+def _table(test: Split, known: Known, search: Search, grid: Grid) -> pd.DataFrame:
+    wrong = ~known.correct
+    radii = {"standing_eps": search.standing, "breaking_eps": search.broken}
+    columns = {name: grid.eps * cells.double() / grid.at_eps for name, cells in radii.items()}
+    columns["breaking_eps"].masked_fill_(search.broken > grid.last, torch.inf)
+    columns = {
+        name: value.masked_fill(wrong, torch.nan).float().numpy() for name, value in columns.items()
+    }
+    about = {"sample_id": test.ids.cpu().numpy(), "label": test.labels.cpu().numpy()}
+    return pd.DataFrame(about | columns | {"attacks": search.attacks.numpy()})
+
+
+def _facts(known: Known, search: Search, grid: Grid) -> dict[str, float]:
+    """The cost, and on how many samples AutoAttack missed a flip that the distances know of."""
+    flip_within = known.distance < grid.eps * search.standing / grid.at_eps
+    return {
+        "calls": search.facts["calls"],
+        "sample_attacks": int(search.attacks.sum()),
+        "seconds": round(search.facts["seconds"], 3),
+        "flips_missed": int((flip_within & known.correct).sum()),
+    }

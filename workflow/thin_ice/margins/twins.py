@@ -1,0 +1,108 @@
+"""The samples on the thinnest ice, each beside its twin: the nearest image that is misclassified.
+
+Distances are kept without the images they belong to. So the attacks of the envelope look again, at
+these few samples alone, and the nearest of what all of them find is the twin. Which starts an
+attack draws, and which images it may start from, depend on the batch, so a twin may lie a little
+nearer or farther than the distance that chose its sample: its own distance is the one given.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from thin_ice.attacks.balls import LP_NORM
+from thin_ice.attacks.checks import require_evaluation_mode
+from thin_ice.attacks.modes import under_attack
+from thin_ice.data.split import Split
+from thin_ice.margins.distance import Member
+from thin_ice.tensors import write_tensors
+
+FORMAT = "thin-ice-twins-1"
+
+
+@dataclass(frozen=True, eq=False)
+class Twins:
+    """K samples and their twins, the nearest first, on the CPU.
+
+    Attributes:
+        images: uint8 (K, C, H, W), as they stand in the dataset.
+        twins: float32 (K, C, H, W) in [0, 1].
+        table: sample_id, label, label_name, predicted_name (what the twin is taken for), distance
+            (of the twin, in the norm) and attack (that found it).
+    """
+
+    images: Tensor
+    twins: Tensor
+    table: pd.DataFrame
+
+
+def thinnest(distances: pd.DataFrame, norm: str, count: int) -> np.ndarray:
+    """Positions, ascending, of the ``count`` correct samples with the smallest distances in
+    ``norm``, of equals those with the smaller id. A sample without a flip has none.
+    """
+    distance = f"distance_{norm.lower()}"
+    near = distances.reset_index(drop=True)
+    near = near[near.correct & np.isfinite(near[distance])]
+    return np.sort(near.sort_values([distance, "sample_id"]).index[:count].to_numpy())
+
+
+def find_twins(
+    model: nn.Module, samples: Split, members: list[Member], classes: tuple[str, ...]
+) -> Twins:
+    """The twins of correctly classified samples; who has none that holds is left out.
+
+    ``members`` are of one norm; the model must be in evaluation mode.
+
+    Raises:
+        UnusableInput: the network is in training mode.
+    """
+    require_evaluation_mode(model)
+    images, labels = samples.floats(), samples.labels
+    with under_attack(model):
+        twins, attack = _nearest(model, images, labels, members)
+        with torch.no_grad():
+            predicted = model(twins).argmax(1) if len(labels) else labels
+    in_box = ((twins >= 0) & (twins <= 1)).flatten(1).all(1)
+    distance = LP_NORM[members[0].norm](twins - images) if len(labels) else images.new_zeros(0)
+    table = pd.DataFrame(
+        {
+            "sample_id": samples.ids.cpu().numpy(),
+            "label": labels.cpu().numpy(),
+            "label_name": [classes[n] for n in labels.tolist()],
+            "predicted_name": [classes[n] for n in predicted.tolist()],
+            "distance": distance.cpu().numpy(),
+            "attack": [members[n].column for n in attack.tolist()],
+        }
+    )
+    held = table[(in_box & (predicted != labels)).cpu().numpy()]
+    held = held.sort_values(["distance", "sample_id"])
+    order = torch.from_numpy(held.index.to_numpy(np.int64, copy=True))
+    return Twins(samples.images.cpu()[order], twins.cpu()[order], held.reset_index(drop=True))
+
+
+def _nearest(
+    model: nn.Module, images: Tensor, labels: Tensor, members: list[Member]
+) -> tuple[Tensor, Tensor]:
+    """The nearest flip of each image that any member finds, (K, C, H, W), the image itself where
+    none does, and the number of that member, int64 (K,).
+    """
+    twins, nearest = images, images.new_full((len(images),), torch.inf)
+    attack = torch.zeros_like(labels)
+    for number, member in enumerate(members if len(labels) else []):
+        found = member.attack.search(model, images, labels, member.norm)
+        nearer = found.distance < nearest
+        nearest = torch.where(nearer, found.distance, nearest)
+        attack = torch.where(nearer, number, attack)
+        twins = torch.where(nearer[:, None, None, None], found.adversarial, twins)
+    return twins, attack
+
+
+def write_twins(path: Path, twins: Twins) -> None:
+    """Tensors ``images`` and ``twins``, whole or not at all; bytes depend on contents only."""
+    tensors = {"images": twins.images.contiguous(), "twins": twins.twins.contiguous()}
+    write_tensors(path, save(tensors), {"format": FORMAT})
