@@ -12,7 +12,7 @@ from thin_ice.figures.theme import REFERENCE, network_looks
 from thin_ice.figures.words import titled, view_name
 from thin_ice.margins.analysis import CONTROLS
 
-PAIR = ["run", "correctness", "method", "sparsity", "class"]
+PAIR = ["run", "correctness", "method", "sparsity", "label"]
 SEEDS = ("least_percent", "most_percent")
 COLUMNS = [*PAIR, "seeds", "right", "lost", "lost_percent", "low", "high", *SEEDS]
 BARS = 0.8  # of the room of a class
@@ -71,7 +71,7 @@ def _panel(
     networks = list(pruned.groupby(["method", "sparsity"]))
     width = BARS / max(len(networks), 1)
     for place, (pair, rows) in enumerate(networks):
-        at = rows["class"] + (place - (len(networks) - 1) / 2) * width
+        at = rows["label"] + (place - (len(networks) - 1) / 2) * width
         errors = np.maximum([rows.lost_percent - rows.low, rows.high - rows.lost_percent], 0)
         line = {"elinewidth": 0.8, "ecolor": REFERENCE}
         ax.bar(
@@ -81,8 +81,8 @@ def _panel(
             error_kw=line,
         )
     for pair, rows in controls.groupby(["method", "sparsity"]):
-        ax.plot(rows["class"], rows.lost_percent, linestyle="none", ms=6, mew=1.4, **looks[pair])
-    labels = sorted({*pruned["class"], *controls["class"]})
+        ax.plot(rows["label"], rows.lost_percent, linestyle="none", ms=6, mew=1.4, **looks[pair])
+    labels = sorted({*pruned["label"], *controls.label})
     step = -(-len(labels) // LABELS) or 1
     ax.set_xticks(labels[::step], [str(label) for label in labels[::step]])
     ax.set_ylim(bottom=0)

@@ -107,7 +107,7 @@ def classes_sentence(rows: pd.DataFrame, classes: pd.DataFrame) -> str:
 
     def say(here: pd.DataFrame) -> str:
         view = tests[tests.correctness == here.correctness.iloc[0]].adjusted_p.dropna()
-        means = here.groupby("class").lost_percent.mean()
+        means = here.groupby("label").lost_percent.mean()
         return (
             f"class {means.idxmax()} loses most, {number(means.max())} % on average, class "
             f"{means.idxmin()} least, {number(means.min())} %; {int((view < SURE).sum())} of "
