@@ -38,8 +38,9 @@ wildcard_constraints:
     dataset="[a-z0-9_]+",
     run="[a-z0-9_]+-[a-z0-9_]+-[a-z0-9_]+",
     seed=r"\d+",
-    variant=r"dense|[a-z0-9_]+-0\.\d+",
+    variant=r"dense|dense_again|[a-z0-9_]+-0\.\d+",
     pruned=r"[a-z0-9_]+-0\.\d+",
+    tuned=r"dense_again|[a-z0-9_]+-0\.\d+",
     shard=r"\d+",
 
 
@@ -50,15 +51,19 @@ localrules:
     dataset,
 
 
+include: "workflow/rules/common.smk"
+
+
 rule all:
     input:
         f"{STUDY_FOLDER}/study/study.yaml",
         f"{STUDY_FOLDER}/report/report.html",
         [f"{STUDY_FOLDER}/{n.folder}/breaking/breaking.parquet" for n in STUDY.breaking_networks()],
         [f"{STUDY_FOLDER}/{n.folder}/twins/twins.parquet" for n in STUDY.dense_networks()],
+        files_of(STUDY.dense_networks(), "rivals/rivals.parquet"),
+        files_of(STUDY.made_networks(), "sensitivity/sensitivity.parquet"),
 
 
-include: "workflow/rules/common.smk"
 include: "workflow/rules/reruns.smk"
 include: "workflow/rules/1-study.smk"
 include: "workflow/rules/2-data.smk"
@@ -69,5 +74,7 @@ include: "workflow/rules/6-evaluate.smk"
 include: "workflow/rules/7-distances.smk"
 include: "workflow/rules/7-indicators.smk"
 include: "workflow/rules/7-thin-ice.smk"
+include: "workflow/rules/7-rivals.smk"
+include: "workflow/rules/7-sensitivity.smk"
 include: "workflow/rules/8-analyse.smk"
 include: "workflow/rules/9-report.smk"

@@ -1,26 +1,28 @@
-"""Fine-tuning under fixed masks, with the objective that trained the dense network."""
+"""Fine-tuning with the objective that trained the dense network: of pruned networks under their
+masks, and as a control of the dense network once more.
+"""
 
 
 rule finetune:
     input:
-        records_if_again("{run}/seed{seed}/{pruned}"),
+        records_if_again("{run}/seed{seed}/{tuned}"),
         dataset=ancient(dataset_of),
-        model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/pruned/model.safetensors"),
+        model=ancient(before_tuning),
     output:
-        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/model.safetensors",
-        history=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/history.csv",
-        record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/provenance.json",
+        model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{tuned}}/model.safetensors",
+        history=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{tuned}}/history.csv",
+        record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{tuned}}/provenance.json",
     log:
-        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-finetune.log",
+        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{tuned}}-finetune.log",
     threads: STUDY.resources["threads"]
     resources:
         gpu=1,
         mem_mb=STUDY.resources["mem_mb"],
         runtime=STUDY.resources["train_minutes"],
     params:
-        job=lambda wildcards: STUDY.finetune_job(network_of(wildcards, wildcards.pruned)),
+        job=lambda wildcards: STUDY.finetune_job(network_of(wildcards, wildcards.tuned)),
     message:
-        "Fine-tune {wildcards.pruned}: {wildcards.run}, seed {wildcards.seed}"
+        "Fine-tune {wildcards.tuned}: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice finetune --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"

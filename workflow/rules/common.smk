@@ -14,6 +14,13 @@ def dataset_of(wildcards):
     return f"{STUDY_FOLDER}/data/{wildcards.run.split('-')[0]}/dataset.safetensors"
 
 
+def before_tuning(wildcards):
+    """The network that fine-tuning starts from: the pruned one, or the dense one itself."""
+    network = network_of(wildcards, wildcards.tuned)
+    start = f"{network.folder}/pruned" if network.pruned else network.dense.folder
+    return f"{STUDY_FOLDER}/{start}/model.safetensors"
+
+
 def any_of(runs):
     """A wildcard constraint: one of these runs; without any, nothing."""
     return "|".join(runs) or "(?!)"
@@ -28,6 +35,11 @@ def shards_of(file):
         return [f"{folder}/shard{n}/{file}" for n in STUDY.shards(network.parts[0])]
 
     return files
+
+
+def files_of(networks, file):
+    """The same file of each of these networks."""
+    return [f"{STUDY_FOLDER}/{network.folder}/{file}" for network in networks]
 
 
 def of_run(networks, file):

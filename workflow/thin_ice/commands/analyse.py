@@ -14,7 +14,7 @@ from thin_ice.evaluation.optimality import optimality_table
 from thin_ice.evaluation.overestimate import Evaluated, overestimate_table
 from thin_ice.evaluation.summary import accuracy_table
 from thin_ice.margins.agreement import contradictions
-from thin_ice.margins.analysis import DENSE, Network, analyse, pairs_of
+from thin_ice.margins.analysis import DENSE, DENSE_AGAIN, Network, analyse, pairs_of
 
 PREPARE = None
 NAMES = ("run", "seed", "variant", "method", "sparsity")
@@ -91,7 +91,7 @@ def _of_networks(names: list[dict], tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 def _evaluated(job: Job, networks: list[Network], metrics: list[dict]) -> list[Evaluated]:
     """Every network under each protocol that attacked it; pruned ones with their selection."""
-    pruned = [(n.run, n.seed, n.variant) for n in networks if n.variant != DENSE]
+    pruned = [(n.run, n.seed, n.variant) for n in networks if n.method not in (DENSE, DENSE_AGAIN)]
     paths = dict(zip(pruned, job.inputs["selection"], strict=True)) if _watched(job) else {}
     selection = {key: pd.read_parquet(path) for key, path in paths.items()}
     return [

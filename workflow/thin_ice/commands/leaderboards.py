@@ -42,7 +42,7 @@ def _tell(study: list[Measured], methods: int, target: Path) -> None:
         print(f"wrote {methods} methods for the adversarial-pruning benchmark to {where}")
     refused: dict[str, int] = {}
     for one in study:
-        if one.method != "dense" and (why := pruning_benchmark.why_not(one)):
+        if one.pruned and (why := pruning_benchmark.why_not(one)):
             refused[f"{one.method}: {why}"] = refused.get(f"{one.method}: {why}", 0) + 1
     for why, count in refused.items():
         print(f"not for the adversarial-pruning benchmark: {count} networks by {why}")

@@ -38,6 +38,8 @@ STAGES = (
     "breaking",
     "twins",
     "indicators",
+    "rivals",
+    "sensitivity",
     "analyse",
     "report",
 )

@@ -17,7 +17,7 @@ from thin_ice.margins.ice import (
 from thin_ice.margins.statistics import auroc_with_interval
 
 DENSE = "dense"
-SECOND_SEED = "second_seed"  # the method column of control pairs
+SECOND_SEED = "second_seed"  # the method columns of control pairs
 DENSE_AGAIN = "dense_again"
 CONTROLS = (SECOND_SEED, DENSE_AGAIN)
 CONTROL = SECOND_SEED

@@ -8,7 +8,7 @@ from thin_ice import outside, tables
 from thin_ice.attacks.distance_budgets import column
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.study.options import entry
-from thin_ice.study.plan import AS_IT_CAME, DENSE, written
+from thin_ice.study.plan import AS_IT_CAME, DENSE, DENSE_AGAIN, written
 from thin_ice.study.schema import BadStudy
 
 Tree = dict[str, Any]
@@ -30,7 +30,7 @@ def _names(study: Tree) -> None:
     if study["name"] in RESERVED_STUDIES:
         raise BadStudy("name", f"{study['name']!r} is taken; allowed: any other")
     for label in study["methods"]:
-        if label in (DENSE, CONTROL):
+        if label in (DENSE, DENSE_AGAIN, CONTROL):
             raise BadStudy(f"methods.{label}", f"the label {label!r} is taken; allowed: any other")
     if AS_IT_CAME in study["objectives"]:
         raise BadStudy(f"objectives.{AS_IT_CAME}", "the label is taken; allowed: any other")
@@ -80,6 +80,19 @@ def _selection(study: Tree) -> None:
                 "selection_on_test",
                 f"true, but methods.{label}.finetune.epochs is 0; allowed: false",
             )
+
+
+def _dense_again(study: Tree) -> None:
+    """The control needs networks that are trained here and pruned, and epochs to change them."""
+    if not study["dense_again"]:
+        return
+    reason = None
+    if all(model["checkpoint"] is not None for model in study["models"].values()):
+        reason = "every dense network comes from elsewhere"
+    elif study["training"]["finetune"]["epochs"] < 1:
+        reason = "training.finetune.epochs is 0"
+    if reason:
+        raise BadStudy("dense_again", f"true, but {reason}; allowed: false")
 
 
 def _methods(study: Tree) -> None:
@@ -236,6 +249,7 @@ CHECKS: tuple[Callable[[Tree], None], ...] = (
     _trained,
     _methods,
     _selection,
+    _dense_again,
     _objectives,
     _distance_attacks,
     _data,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from thin_ice import outside, tables
 from thin_ice.provenance.planned import PlannedJob
-from thin_ice.study.plan import DENSE, Network, Study
+from thin_ice.study.plan import DENSE, DENSE_AGAIN, Network, Study
 
 Files = tuple[str, ...]
 
@@ -23,6 +23,7 @@ def planned_jobs(study: Study) -> list[PlannedJob]:
         jobs += [_selection(study, network)] if network in watched else []
         jobs += _evaluation(study, network)
         jobs += _thin_ice(study, network) if network.variant == DENSE else []
+        jobs += [_beside_distances(study, network)]
     jobs += [_analysis(study, run) for run in study.runs()]
     return [*jobs, _report(study)]
 
@@ -42,8 +43,10 @@ def _training(study: Study, network: Network) -> Iterator[PlannedJob]:
     if network.variant == DENSE:
         yield PlannedJob("dense", folder, study.dense_job(network), data)
         return
-    dense = Network(network.run, network.seed, DENSE)
-    inputs = data | {"model": _model(dense.folder)}
+    inputs = data | {"model": _model(network.dense.folder)}
+    if network.variant == DENSE_AGAIN:
+        yield PlannedJob("finetune", folder, study.finetune_job(network), inputs)
+        return
     yield PlannedJob("prune", f"{folder}/pruned", study.prune_job(network), inputs)
     inputs = data | {"model": _model(f"{folder}/pruned")}
     yield PlannedJob("finetune", folder, study.finetune_job(network), inputs)
@@ -99,6 +102,19 @@ def _thin_ice(study: Study, network: Network) -> Iterator[PlannedJob]:
         read = inputs | {"samples": (f"{folder}/evaluation/samples.parquet",)} | distances
         yield PlannedJob("breaking", f"{folder}/breaking", study.breaking_job(network), read)
     yield PlannedJob("twins", f"{folder}/twins", study.twins_job(network), inputs | distances)
+
+
+def _beside_distances(study: Study, network: Network) -> PlannedJob:
+    """What else may tell who is lost: of a dense network its rivals of distance, of one made from
+    it how far the change of its parameters should move each margin.
+    """
+    folder, data, model = network.folder, _data(network), {"model": _model(network.folder)}
+    if network.variant == DENSE:
+        return PlannedJob("rivals", f"{folder}/rivals", study.rivals_job(network), data | model)
+    inputs = data | {"dense": _model(network.dense.folder)} | model
+    return PlannedJob(
+        "sensitivity", f"{folder}/sensitivity", study.sensitivity_job(network), inputs
+    )
 
 
 def _analysis(study: Study, run: str) -> PlannedJob:

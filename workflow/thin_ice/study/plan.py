@@ -14,6 +14,7 @@ from thin_ice.provenance.fingerprint import fingerprint
 from thin_ice.provenance.machine import packages_used, versions
 
 DENSE = "dense"
+DENSE_AGAIN = "dense_again"  # the dense network fine-tuned once more: what training alone changes
 AS_IT_CAME = "as_it_came"  # stands for the objective of a network that is only evaluated
 UNSAID = ("resources", "rerun_on_upgrade")  # no result depends on them, so no report names them
 Tree = dict[str, Any]
@@ -25,7 +26,7 @@ class Network:
 
     run: str  # DATASET-MODEL-OBJECTIVE
     seed: int
-    variant: str  # dense, or METHOD-SPARSITY
+    variant: str  # dense, dense_again, or METHOD-SPARSITY
 
     @property
     def parts(self) -> tuple[str, str, str]:
@@ -35,12 +36,21 @@ class Network:
 
     @property
     def method(self) -> str:
-        """Label of the method, or ``dense``."""
+        """Label of the method, or ``dense`` or ``dense_again``."""
         return self.variant.partition("-")[0]
 
     @property
     def sparsity(self) -> float:
         return float(self.variant.partition("-")[2] or 0)
+
+    @property
+    def pruned(self) -> bool:
+        return self.variant not in (DENSE, DENSE_AGAIN)
+
+    @property
+    def dense(self) -> "Network":
+        """The dense network of the same run and seed: itself, or what it was made from."""
+        return Network(self.run, self.seed, DENSE)
 
     @property
     def folder(self) -> str:
@@ -103,6 +113,10 @@ class Study:
         """The pruned networks whose fine-tuning is replayed and watched on test, if any."""
         if not self.resolved["selection_on_test"]:
             return []
+        return [network for network in self.networks() if network.pruned]
+
+    def made_networks(self) -> list[Network]:
+        """The networks that were made from a dense one: the pruned ones and the fine-tuned."""
         return [network for network in self.networks() if network.variant != DENSE]
 
     def breaking_networks(self) -> list[Network]:
@@ -116,13 +130,16 @@ class Study:
     def networks(self) -> list[Network]:
         """Every network, dense ones first."""
         dense = self.dense_networks()
-        return dense + [pruned for network in dense for pruned in self._pruned_from(network)]
+        return dense + [made for network in dense for made in self._made_from(network)]
 
-    def _pruned_from(self, dense: Network) -> Iterator[Network]:
+    def _made_from(self, dense: Network) -> Iterator[Network]:
+        """The pruned ones, and last the dense one again where it was trained here."""
         for label, method in self.resolved["methods"].items():
             if dense.parts[2] in method["objectives"]:
                 for sparsity in method["sparsities"]:
                     yield Network(dense.run, dense.seed, f"{label}-{written(sparsity)}")
+        if self.resolved["dense_again"] and not self.external(dense):
+            yield Network(dense.run, dense.seed, DENSE_AGAIN)
 
     def shards(self, dataset: str) -> list[int]:
         """Numbers of the AutoAttack shards that cover a dataset's test split."""
@@ -132,8 +149,12 @@ class Study:
         return list(range(math.ceil(size / self.resolved["autoattack"]["shard_size"])))
 
     def protocols(self, network: Network) -> list[str]:
-        """Claimed protocols a network is evaluated by: its method's; for a dense one, all."""
+        """Claimed protocols a network is evaluated by: its method's; for a dense one, all. Of the
+        dense one fine-tuned again nobody claims anything.
+        """
         methods = self.resolved["methods"]
+        if network.variant == DENSE_AGAIN:
+            return []
         if network.variant == DENSE:
             return sorted({method["claimed"] for method in methods.values()})
         return [methods[network.method]["claimed"]]
@@ -166,8 +187,9 @@ class Study:
         return self._training_job("prune", network, method["prune"], parameters)
 
     def finetune_job(self, network: Network) -> str:
-        plan = self.resolved["methods"][network.method]["finetune"]
-        return self._training_job("finetune", network, plan, {})
+        again = network.variant == DENSE_AGAIN
+        whose = self.resolved["training"] if again else self.resolved["methods"][network.method]
+        return self._training_job("finetune", network, whose["finetune"], {})
 
     def selection_job(self, network: Network) -> str:
         method = self.resolved["methods"][network.method]
@@ -237,6 +259,13 @@ class Study:
             "indicators": self.resolved["indicators"],
         }
         return self._job("indicators", parameters, [self._architecture(network)])
+
+    def rivals_job(self, network: Network) -> str:
+        parameters = {"threat": self.resolved["threat"], "rivals": self.resolved["rivals"]}
+        return self._job("rivals", parameters, [self._architecture(network)])
+
+    def sensitivity_job(self, network: Network) -> str:
+        return self._job("sensitivity", {}, [self._architecture(network)])
 
     def analyse_job(self, run: str) -> str:
         parameters = {

@@ -38,6 +38,9 @@ AUTOATTACK = {
 }
 BREAKING = {"rounds": 3}
 TWINS = 8
+# Of the dense network's fine-tuning, which is no method's: Sehwag et al. 2020, as LWM and HYDRA.
+FINETUNE = {"epochs": 100, "lr": 0.01, "schedule": "cosine_per_epoch"}
+RIVALS = {"steps": 10, "seed": 0}
 INDICATORS = {"samples": 100, "points": 100, "seed": 0}
 ANALYSIS = {"bootstrap": 2000, "seed": 0}
 RESOURCES = {"threads": 1, "mem_mb": 8000, "train_minutes": 240, "attack_minutes": 240}
@@ -66,12 +69,14 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
         label: _method(label, options or {}, raw)
         for label, options in sorted(raw.get("methods", {}).items())
     }
+    study |= _dense_again(raw, study)
     study["selection_on_test"] = raw.get("selection_on_test", False)
     study["autoattack"] = _autoattack(raw.get("autoattack", {}), study["threat"]["norm"])
     study["distances"] = _distances(raw.get("distances", {}), study["threat"]["norm"])
     study["breaking"] = BREAKING | raw.get("breaking", {})
     study["twins"] = raw.get("twins", TWINS)
     study["indicators"] = INDICATORS | raw.get("indicators", {})
+    study["rivals"] = RIVALS | raw.get("rivals", {})
     study["analysis"] = ANALYSIS | raw.get("analysis", {})
     study["rerun_on_upgrade"] = sorted(raw.get("rerun_on_upgrade", []))
     study["resources"] = RESOURCES | raw.get("resources", {})
@@ -154,6 +159,18 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
             words = words | {"epochs": 0}  # a one-shot method trains nothing while it prunes
         resolved[stage] = _plan(published, words, f"{key}.{stage}")
     return resolved
+
+
+def _dense_again(raw: Mapping, study: Tree) -> Tree:
+    """Whether dense networks are fine-tuned once more, and then by which plan: by default where
+    networks that are trained here are pruned and fine-tuned.
+    """
+    plan = _plan(FINETUNE, raw.get("training", {}).get("finetune", {}), "training.finetune")
+    trained = any(model["checkpoint"] is None for model in study["models"].values())
+    default = bool(study["methods"]) and trained and plan["epochs"] > 0
+    if not raw.get("dense_again", default):
+        return {"dense_again": False}
+    return {"dense_again": True, "training": study["training"] | {"finetune": plan}}
 
 
 def _autoattack(given: Mapping, norm: str) -> Tree:

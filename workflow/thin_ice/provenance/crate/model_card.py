@@ -40,7 +40,7 @@ def _front_matter(network: Network, license: str) -> Tree:
             "adversarial-robustness",
             wanted["model"]["kind"],
             *([network.objective["kind"]] if network.objective else []),
-            *(["pruning"] if network.history else []),
+            *(["pruning"] if _pruned(network) else []),
             network.variant,
         ],
         "datasets": [network.dataset],
@@ -49,6 +49,11 @@ def _front_matter(network: Network, license: str) -> Tree:
     if network.numbers:
         front["model-index"] = [_model_index(network.name, network.numbers)]
     return front
+
+
+def _pruned(network: Network) -> bool:
+    """Whether a method took part in its making; fine-tuning alone prunes nothing."""
+    return any("method" in job.parameters for job in (network.job, *network.history))
 
 
 def _model_index(name: str, numbers: Tree) -> Tree:

@@ -12,6 +12,7 @@ from thin_ice.provenance.crate.study import FinishedStudy
 from thin_ice.provenance.crate.values import read_numbers
 
 DISTANCES = "distances/distances.parquet"
+UNPRUNED = ("dense", "dense_again")
 FULL_TEST = 10_000  # samples of CIFAR-10's test set
 GREY_LEVELS = 255
 
@@ -55,8 +56,12 @@ class Measured:
 
     @property
     def method(self) -> str:
-        """Label of the method; ``dense`` where it is not pruned."""
+        """Label of the method; ``dense`` or ``dense_again`` where it is not pruned."""
         return self.network.variant.partition("-")[0]
+
+    @property
+    def pruned(self) -> bool:
+        return self.method not in UNPRUNED
 
     @property
     def sparsity(self) -> float:

@@ -28,7 +28,7 @@ Tree = dict[str, Any]
 
 def why_not(one: Measured) -> str | None:
     """Why a network has no place in the benchmark; None where it has one."""
-    if one.method == "dense":
+    if not one.pruned:
         return "it is not pruned"
     kind = one.study["methods"][one.method]["kind"]
     dataset, architecture = one.numbers["dataset"], one.model["kind"]

@@ -56,8 +56,8 @@ def _percent(accuracy: Tree) -> str:
 
 
 def _reported(one: Measured) -> str | None:
-    """By the protocol that the method's authors claim by. Of a dense network nobody claims."""
-    if one.method == "dense":
+    """By the protocol that the method's authors claim by. Nobody claims of one not pruned."""
+    if not one.pruned:
         return None
     return _percent(one.numbers["claimed"][one.study["methods"][one.method]["claimed"]]["accuracy"])
 
@@ -71,7 +71,7 @@ def _unreliable(one: Measured) -> bool | None:
 def _footnotes(one: Measured) -> Iterator[str]:
     """What the numbers are of, and what keeps them from standing beside the leaderboard's."""
     yield f"threat model {one.norm}, eps {one.eps:.6g}"
-    if one.method != "dense":
+    if one.pruned:
         method = one.study["methods"][one.method]
         yield f"pruned by {method['kind']} to sparsity {one.sparsity:g}"
         yield f"reported is its accuracy by {method['claimed']}, measured here"
