@@ -1,51 +1,53 @@
 """From evaluated networks to the thin-ice table, on tables where the answer is planted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import plain
 import pytest
 
 from thin_ice.errors import ThinIceError
-from thin_ice.margins.analysis import CONTROL, Network, Pair, analyse, pairs_of
+from thin_ice.margins.analysis import DENSE_AGAIN, SECOND_SEED, Network, Pair, analyse, pairs_of
 from thin_ice.margins.ice import SETS
 
 EPS = 0.2
 SAMPLES = 200
 
 
-def network(run, seed, variant, samples=None):
+def network(run, seed, variant, samples=None, distances=None):
     method, _, sparsity = variant.partition("-")
-    return Network(run, seed, variant, method, float(sparsity or 0), samples)
+    return Network(run, seed, variant, method, float(sparsity or 0), samples, distances)
 
 
 def names(pairs):
     return [(p.dense.run, p.dense.seed, p.other.variant, p.other.seed) for p in pairs]
 
 
-def test_every_pruned_network_is_paired_with_its_own_seeds_dense_one():
-    variants = ["dense", "lwm-0.9", "hydra-0.99"]
+def test_every_network_is_paired_with_the_dense_one_it_was_made_from():
+    variants = ["dense", "dense_again", "lwm-0.9", "hydra-0.99"]
     networks = [network("a", seed, variant) for seed in (0, 1, 2) for variant in variants]
-    distances = {("a", seed): object() for seed in (0, 1, 2)}
-    pairs = [p for p in pairs_of(networks, distances) if p.other.variant != "dense"]
-    assert len(pairs) == 6
+    pairs = [p for p in pairs_of(networks) if p.other.variant != "dense"]
+    assert len(pairs) == 9
     for pair in pairs:
         assert pair.dense.variant == "dense"
         assert (pair.dense.run, pair.dense.seed) == (pair.other.run, pair.other.seed)
-        assert pair.distances is distances["a", pair.dense.seed]
+        assert pair.following.variant == "dense"
+        assert pair.following.seed == (pair.dense.seed + 1) % 3
+    assert {p.labels["method"] for p in pairs} == {DENSE_AGAIN, "lwm", "hydra"}
 
 
 def test_every_dense_network_is_paired_with_the_next_seeds_dense_one():
-    networks = [network("a", seed, "dense") for seed in (5, 0, 2)]
-    distances = {("a", seed): object() for seed in (0, 2, 5)}
-    pairs = pairs_of(networks, distances)
+    pairs = pairs_of([network("a", seed, "dense") for seed in (5, 0, 2)])
     assert [(p.dense.seed, p.other.seed) for p in pairs] == [(0, 2), (2, 5), (5, 0)]
-    assert all(p.distances is distances["a", p.dense.seed] for p in pairs)
-    assert {p.labels["method"] for p in pairs} == {CONTROL}
+    assert all(p.following is p.other for p in pairs)
+    assert {p.labels["method"] for p in pairs} == {SECOND_SEED}
 
 
-def test_one_seed_alone_has_no_control():
-    networks = [network("a", 0, "dense"), network("a", 0, "lwm-0.9")]
-    assert names(pairs_of(networks, {("a", 0): None})) == [("a", 0, "lwm-0.9", 0)]
+def test_one_seed_alone_has_no_second_and_no_following():
+    (pair,) = pairs_of([network("a", 0, "dense"), network("a", 0, "lwm-0.9")])
+    assert names([pair]) == [("a", 0, "lwm-0.9", 0)]
+    assert pair.following is None
 
 
 def test_runs_are_kept_apart():
@@ -55,8 +57,7 @@ def test_runs_are_kept_apart():
         for seed in seeds
         for variant in ("dense", "lwm-0.9")
     ]
-    distances = {(n.run, n.seed): f"{n.run}{n.seed}" for n in networks}
-    pairs = pairs_of(networks, distances)
+    pairs = pairs_of(networks)
     assert sorted(names(pairs)) == [
         ("a", 0, "dense", 1),
         ("a", 0, "lwm-0.9", 0),
@@ -65,7 +66,7 @@ def test_runs_are_kept_apart():
         ("b", 0, "lwm-0.9", 0),
     ]
     assert all(p.dense.run == p.other.run for p in pairs)
-    assert all(p.distances == f"{p.dense.run}{p.dense.seed}" for p in pairs)
+    assert all(p.following.run == p.dense.run for p in pairs if p.following)
 
 
 def planted(choose, seed=0):
@@ -88,9 +89,13 @@ def planted(choose, seed=0):
         right = np.flatnonzero(dense[column])
         right = right[np.argsort(np.abs(linf[right] - boundary))]
         other.loc[choose(right, rng), column] = False
-    shuffled = distances.sample(frac=1, random_state=seed), other.sample(frac=1, random_state=seed)
+    measured = distances.sample(frac=1, random_state=seed)
+    moved = other[["sample_id"]].assign(
+        signed_distance_linf=linf - 1, signed_distance_l2=distances.signed_distance_l2 - 1
+    )
+    shuffled = other.sample(frac=1, random_state=seed)
     return Pair(
-        network("a", 0, "dense", dense), shuffled[0], network("a", 0, "lwm-0.9", shuffled[1])
+        network("a", 0, "dense", dense, measured), network("a", 0, "lwm-0.9", shuffled, moved)
     )
 
 
@@ -138,7 +143,7 @@ def plain_row(pair, column, boundary, distance, resamples, seed):
     """The numbers of a row, sample by sample, with dictionaries."""
     before = dict(zip(pair.dense.samples.sample_id, pair.dense.samples[column], strict=True))
     after = dict(zip(pair.other.samples.sample_id, pair.other.samples[column], strict=True))
-    signed = dict(zip(pair.distances.sample_id, pair.distances[distance], strict=True))
+    signed = dict(zip(pair.dense.distances.sample_id, pair.dense.distances[distance], strict=True))
     lookup = {(1, 1): "kept", (1, 0): "lost", (0, 1): "rescued", (0, 0): "never"}
     values = {name: [] for name in SETS}
     for sample in pair.dense.samples.sample_id:
@@ -190,9 +195,13 @@ def test_the_sample_table_has_each_sample_once_a_view_with_its_own_distance():
     samples, rows = analyse([pair], ["L2", "Linf"], "Linf", EPS, 5, 0)
     assert len(samples) == SAMPLES * len(rows)
     for (correctness, norm), table in samples.groupby(["correctness", "norm"]):
-        distances = pair.distances.set_index("sample_id")[f"signed_distance_{norm.lower()}"]
-        signed = table.set_index("sample_id").signed_distance
-        pd.testing.assert_series_equal(signed, distances, check_names=False, check_like=True)
+        ids = table.set_index("sample_id")
+        for network, signed in (
+            (pair.dense, ids.signed_distance),
+            (pair.other, ids.other_signed_distance),
+        ):
+            own = network.distances.set_index("sample_id")[f"signed_distance_{norm.lower()}"]
+            pd.testing.assert_series_equal(signed, own, check_names=False, check_like=True)
         sizes = row_of(rows, correctness, norm)
         assert {name: sizes[f"{name}_samples"] for name in SETS} == dict(table.set.value_counts())
 
@@ -205,6 +214,6 @@ def test_a_seed_gives_the_same_tables_again():
 
 def test_distances_of_other_samples_are_refused():
     pair = planted(nearest)
-    short = Pair(pair.dense, pair.distances.iloc[1:], pair.other)
+    short = replace(pair.dense, distances=pair.dense.distances.iloc[1:])
     with pytest.raises(ThinIceError, match="of 200 and of 199 samples with 199 in common"):
-        analyse([short], ["Linf"], "Linf", EPS, 5, 0)
+        analyse([Pair(short, pair.other)], ["Linf"], "Linf", EPS, 5, 0)

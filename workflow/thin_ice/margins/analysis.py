@@ -1,4 +1,4 @@
-"""Every dense network against every network pruned from it, and against the dense network of
+"""Every dense network against every network made from it, and against the dense network of
 another seed: the control that says how much of the effect is churn from chance alone.
 """
 
@@ -24,7 +24,9 @@ CONTROL = SECOND_SEED
 
 LABELS = {"run": str, "seed": int, "other": str, "method": str, "sparsity": float}
 LABELS |= {"correctness": str, "norm": str}
-_DISTANCES = {"signed_distance": "float32", "boundary_distance": "float32"}
+_DISTANCES = dict.fromkeys(
+    ("signed_distance", "boundary_distance", "other_signed_distance"), "float32"
+)
 _STATISTICS = [f"{name}_samples" for name in SETS]
 _MEASURES = [f"{name}_median_distance" for name in SETS]
 _MEASURES += [f"auroc_{name}{end}" for name in ("lost", "rescued") for end in ("", "_low", "_high")]
@@ -41,64 +43,101 @@ NO_PAIRS = _columns(LABELS | dict.fromkeys(_STATISTICS, int) | dict.fromkeys(_ME
 
 @dataclass(frozen=True)
 class Network:
-    """One evaluated network: where it stands in the study, and its per-sample table."""
+    """One evaluated network: where it stands in the study, and its per-sample tables.
+
+    Attributes:
+        samples: its evaluation.
+        distances: to its own boundary.
+        rivals: what else may tell which samples are lost; of dense networks, where measured.
+        breaking: the radii at which AutoAttack breaks it; of dense networks, where measured.
+        sensitivity: how its difference from the dense network it was made from is expected to
+            move each sample; of networks made from a dense one, where measured.
+    """
 
     run: str  # DATASET-MODEL-OBJECTIVE
     seed: int
-    variant: str  # dense, or METHOD-SPARSITY
+    variant: str  # dense, dense_again, or METHOD-SPARSITY
     method: str
     sparsity: float
     samples: pd.DataFrame
+    distances: pd.DataFrame
+    rivals: pd.DataFrame | None = None
+    breaking: pd.DataFrame | None = None
+    sensitivity: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A dense network with its distances, and the network it is compared with."""
+    """A dense network, the network it is compared with, and the next seed's dense network, unless
+    the run has one seed alone.
+    """
 
     dense: Network
-    distances: pd.DataFrame
     other: Network
+    following: Network | None = None
+
+    @property
+    def second_seed(self) -> bool:
+        """Whether this is the control that sets another seed in place of pruning."""
+        return self.other.variant == DENSE
 
     @property
     def labels(self) -> dict[str, object]:
-        """What names the pair in every table. A control is a dense network of another seed."""
-        control = self.other.variant == DENSE
+        """What names the pair in every table. A control is a dense network of another seed, or the
+        same one trained on.
+        """
         return {
             "run": self.dense.run,
             "seed": self.dense.seed,
-            "other": f"{DENSE}, seed {self.other.seed}" if control else self.other.variant,
-            "method": CONTROL if control else self.other.method,
+            "other": f"{DENSE}, seed {self.other.seed}" if self.second_seed else self.other.variant,
+            "method": SECOND_SEED if self.second_seed else self.other.method,
             "sparsity": self.other.sparsity,
         }
 
 
-def pairs_of(networks: list[Network], distances: dict[tuple[str, int], pd.DataFrame]) -> list[Pair]:
-    """Each dense network with its pruned ones and with the next seed's dense one.
-
-    ``distances``: by (run, seed), the table of distances to that dense network's boundary.
-    """
+def pairs_of(networks: list[Network]) -> list[Pair]:
+    """Each dense network with those made from it and with the next seed's dense one."""
     dense = {(n.run, n.seed): n for n in networks if n.variant == DENSE}
-    pruned = [n for n in networks if n.variant != DENSE]
-    pairs = [Pair(dense[n.run, n.seed], distances[n.run, n.seed], n) for n in pruned]
-    for run in sorted({run for run, _ in dense}):
-        seeds = sorted(seed for name, seed in dense if name == run)
-        for seed, following in zip(seeds, seeds[1:] + seeds[:1], strict=True):
-            if following != seed:
-                pairs.append(Pair(dense[run, seed], distances[run, seed], dense[run, following]))
-    return pairs
+    following = {key: dense[after] for key, after in _next_seeds(sorted(dense)).items()}
+    pairs = [
+        Pair(dense[n.run, n.seed], n, following.get((n.run, n.seed)))
+        for n in networks
+        if n.variant != DENSE
+    ]
+    return pairs + [Pair(dense[key], after, after) for key, after in following.items()]
+
+
+def _next_seeds(keys: list[tuple[str, int]]) -> dict[tuple[str, int], tuple[str, int]]:
+    """The next seed of the same run, the first after the last; none where a seed is alone."""
+    found = {}
+    for run in dict.fromkeys(run for run, _ in keys):
+        own = [key for key in keys if key[0] == run]
+        if len(own) > 1:
+            found |= zip(own, own[1:] + own[:1], strict=True)
+    return found
 
 
 def sample_table(pair: Pair, correctness: Correctness, norm: str, eps: float) -> pd.DataFrame:
-    """One row a sample: the pair's labels, the sample's set, its signed distance in ``norm`` and
-    its distance to the boundary that matters (see `thin_ice.margins.ice`).
+    """One row a sample: the pair's labels, the sample's set, its signed distance in ``norm``, its
+    distance to the boundary that matters (see `thin_ice.margins.ice`), and its signed distance to
+    the other network's boundary.
     """
     table = compare(pair.dense.samples, pair.other.samples, correctness)
-    require_same_samples(table, pair.distances, "a network's evaluation and its distances")
     column = f"signed_distance_{norm.lower()}"
-    table = table.merge(pair.distances[["sample_id", column]], on="sample_id", validate="1:1")
-    table = table.rename(columns={column: "signed_distance"})
+    table["signed_distance"] = values_of(pair.dense.distances, column, table)
     table["boundary_distance"] = boundary_distance(table.signed_distance, correctness, eps)
+    table["other_signed_distance"] = values_of(pair.other.distances, column, table)
     return table.assign(**pair.labels, correctness=correctness, norm=norm)
+
+
+def values_of(table: pd.DataFrame, column: str, samples: pd.DataFrame) -> np.ndarray:
+    """A per-sample table's column in the order of ``samples``, whatever order the table has.
+
+    Raises:
+        DifferentSamples: the tables do not hold the same samples.
+    """
+    require_same_samples(samples, table, f"a network's evaluation and its table with {column}")
+    return table.set_index("sample_id")[column].reindex(samples.sample_id).to_numpy()
 
 
 def pair_statistics(samples: pd.DataFrame, resamples: int, seed: int) -> dict[str, object]:

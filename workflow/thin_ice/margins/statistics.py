@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm, rankdata
 
-Values = NDArray[np.float64]
+from thin_ice.margins.resampling import QUANTILES, Values, aurocs, stratified_counts
+
 Z = float(norm.ppf(0.975))
 TINY = 1e-9
 
@@ -50,10 +50,17 @@ def auroc_with_interval(
     value = auroc(nearer, farther)
     if np.isnan(value):
         return Auroc(value, value, value)
-    draws = _bootstrap(nearer, farther, resamples, rng)
-    low, high = np.quantile(draws, [0.025, 0.975])
-    closed_low, closed_high = newcombe_interval(value, len(nearer), len(farther))
-    return Auroc(value, min(float(low), closed_low), max(float(high), closed_high))
+    first = np.arange(len(nearer) + len(farther)) < len(nearer)
+    counts = stratified_counts(first, resamples, rng)
+    draws = aurocs(np.concatenate([nearer, farther]), first, counts)
+    return Auroc(value, *auroc_interval(value, draws, len(nearer), len(farther)))
+
+
+def auroc_interval(value: float, draws: Values, first: int, second: int) -> tuple[float, float]:
+    """The wider at each end of the bootstrap's interval, from its ``draws``, and Newcombe's."""
+    low, high = np.quantile(draws, QUANTILES)
+    closed_low, closed_high = newcombe_interval(value, first, second)
+    return min(float(low), closed_low), max(float(high), closed_high)
 
 
 def newcombe_interval(value: float, first: int, second: int) -> tuple[float, float]:
@@ -70,21 +77,3 @@ def newcombe_interval(value: float, first: int, second: int) -> tuple[float, flo
     low = brentq(excess, 0.0, value - TINY, args=(1,)) if value > TINY else 0.0
     high = brentq(excess, value + TINY, 1.0, args=(-1,)) if value < 1 - TINY else 1.0
     return low, high
-
-
-def _bootstrap(nearer: Values, farther: Values, resamples: int, rng: np.random.Generator) -> Values:
-    """AUROCs of ``resamples`` draws. Sorting once makes each draw a weighted sum over values."""
-    values, place = np.unique(np.concatenate([nearer, farther]), return_inverse=True)
-    draws = np.empty(resamples)
-    for index in range(resamples):
-        a = _resampled_counts(place[: len(nearer)], len(values), rng)
-        b = _resampled_counts(place[len(nearer) :], len(values), rng)
-        beyond = b[::-1].cumsum()[::-1] - b / 2  # members of the second set farther out, ties half
-        draws[index] = a @ beyond
-    return draws / (len(nearer) * len(farther))
-
-
-def _resampled_counts(place: NDArray[np.intp], bins: int, rng: np.random.Generator) -> Values:
-    """How often each distinct value occurs in a resample with replacement."""
-    drawn = place[rng.integers(len(place), size=len(place))]
-    return np.bincount(drawn, minlength=bins).astype(np.float64)
