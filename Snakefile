@@ -59,7 +59,6 @@ rule all:
         f"{STUDY_FOLDER}/study/study.yaml",
         f"{STUDY_FOLDER}/report/report.html",
         [f"{STUDY_FOLDER}/{n.folder}/breaking/breaking.parquet" for n in STUDY.breaking_networks()],
-        [f"{STUDY_FOLDER}/{n.folder}/twins/twins.parquet" for n in STUDY.dense_networks()],
         files_of(STUDY.dense_networks(), "rivals/rivals.parquet"),
         files_of(STUDY.made_networks(), "sensitivity/sensitivity.parquet"),
 
