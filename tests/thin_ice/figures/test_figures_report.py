@@ -183,7 +183,9 @@ def test_two_reports_of_the_same_tables_are_the_same_bytes(made, tmp_path):
     again = job_of(tmp_path / "study", make_finished(**TWO_RUNS))
     report.run(again)
     for path in made[1]:
-        assert path.read_bytes() == (again.folder / path.relative_to(made[0] / "report")).read_bytes(), path.name
+        assert (
+            path.read_bytes() == (again.folder / path.relative_to(made[0] / "report")).read_bytes()
+        ), path.name
 
 
 def test_the_report_never_imports_torch():
