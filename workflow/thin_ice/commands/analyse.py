@@ -1,8 +1,9 @@
-"""The thin-ice analysis of a run with all its seeds and methods, its table of accuracies, its
-security curves, and how well each distance attack did.
+"""The thin-ice analysis of a run with all its seeds and methods: who is lost and what might have
+told; its table of accuracies, its security curves, and how well each distance attack did.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -15,51 +16,63 @@ from thin_ice.evaluation.overestimate import Evaluated, overestimate_table
 from thin_ice.evaluation.summary import accuracy_table
 from thin_ice.margins.agreement import contradictions
 from thin_ice.margins.analysis import DENSE, DENSE_AGAIN, Network, analyse, pairs_of
+from thin_ice.margins.tables import run_tables
+from thin_ice.margins.views import Setting
 
 PREPARE = None
 NAMES = ("run", "seed", "variant", "method", "sparsity")
 INPUTS = ("samples", "metrics", "distances", "indicators")
-OPTIONAL_INPUTS = ("selection",)
+OF_DENSE = ("rivals", "breaking")  # one a dense network, or none
+OF_MADE = ("sensitivity",)  # one a network made from a dense one, or none
+OPTIONAL_INPUTS = ("selection", *OF_DENSE, *OF_MADE)
 
 
 def run(job: Job) -> list[Path]:
     wanted = job.parameters
     names = wanted["networks"]
-    networks = [
-        Network(**name, samples=pd.read_parquet(path))
-        for name, path in zip(names, job.inputs["samples"], strict=True)
-    ]
-    measured = [pd.read_parquet(path) for path in job.inputs["distances"]]
-    distances = {
-        (name["run"], name["seed"]): table
-        for name, table in zip(names, measured, strict=True)
-        if name["variant"] == DENSE
-    }
+    networks = list(_networks(job))
+    measured = [network.distances for network in networks]
     metrics = [json.loads(path.read_text()) for path in job.inputs["metrics"]]
     indicators = [json.loads(path.read_text()) for path in job.inputs["indicators"]]
     threat = wanted["threat"]
+    norms = tuple(wanted["distances"])
+    resamples, seed = wanted["analysis"]["bootstrap"], wanted["analysis"]["seed"]
+    setting = Setting(norms, threat["norm"], threat["eps"], resamples, seed)
     samples, statistics = analyse(
-        pairs_of(networks, distances),
-        list(wanted["distances"]),
-        threat["norm"],
-        threat["eps"],
-        wanted["analysis"]["bootstrap"],
-        wanted["analysis"]["seed"],
+        pairs_of(networks), list(norms), threat["norm"], threat["eps"], resamples, seed
     )
     optimality = [optimality_table(table, wanted["distances"]) for table in measured]
     evaluated = _evaluated(job, networks, metrics)
-    resamples, seed = wanted["analysis"]["bootstrap"], wanted["analysis"]["seed"]
     outputs = {
         "accuracy.csv": accuracy_table(names, metrics, indicators),
         "overestimate.csv": overestimate_table(evaluated, resamples, seed),
         "thin_ice.csv": statistics,
         "curves.csv": _of_networks(names, _curves(networks, measured, metrics, threat)),
         "optimality.csv": _of_networks(names, optimality),
+        **{f"{name}.csv": table for name, table in run_tables(networks, setting).items()},
     }
     for name, table in outputs.items():
         write_csv(job.folder / name, table)
     write_parquet(job.folder / "samples.parquet", samples)
     return [*(job.folder / name for name in outputs), job.folder / "samples.parquet"]
+
+
+def _networks(job: Job) -> Iterator[Network]:
+    """Every network of the run with those per-sample tables that it has."""
+    names = job.parameters["networks"]
+    dense = [n for n, name in enumerate(names) if name["variant"] == DENSE]
+    made = [n for n, name in enumerate(names) if name["variant"] != DENSE]
+    owners = {"samples": range(len(names)), "distances": range(len(names))}
+    owners |= dict.fromkeys(OF_DENSE, dense) | dict.fromkeys(OF_MADE, made)
+    files = {
+        (table, n): path
+        for table, numbers in owners.items()
+        if job.inputs[table]
+        for n, path in zip(numbers, job.inputs[table], strict=True)
+    }
+    for n, name in enumerate(names):
+        own = {table: pd.read_parquet(files[table, n]) for table in owners if (table, n) in files}
+        yield Network(**name, **own)
 
 
 def _curves(

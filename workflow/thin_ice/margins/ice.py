@@ -8,6 +8,7 @@ distance eps for robust correctness; a sample is on thin ice when it is close to
 
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from thin_ice.errors import ThinIceError
@@ -57,7 +58,7 @@ def compare(dense: pd.DataFrame, other: pd.DataFrame, correctness: Correctness) 
 
 def require_same_samples(first: pd.DataFrame, second: pd.DataFrame, what: str) -> None:
     """Raise `DifferentSamples` unless both tables hold the same sample ids, in any order."""
-    if sorted(first.sample_id) != sorted(second.sample_id):
+    if not np.array_equal(np.sort(first.sample_id), np.sort(second.sample_id)):
         shared = len(set(first.sample_id) & set(second.sample_id))
         raise DifferentSamples(
             f"{what} are of {len(first)} and of {len(second)} samples with {shared} in common; "

@@ -6,9 +6,10 @@ precision among those flagged, averaged over the lost ones as they are found, an
 the share of lost samples. The Mann-Whitney test asks whether the order tells anything at all; its
 effect size, the rank-biserial correlation, is 2 AUROC - 1.
 
-Intervals of AUROC: see `thin_ice.margins.statistics`. Those of average precision are made alike:
-at each end the wider of the stratified percentile bootstrap and Wilson's for as many trials as
-there are lost samples, because few lost samples leave the bootstrap far too narrow.
+Intervals of AUROC: see `thin_ice.margins.statistics`. Those of average precision are made alike,
+since the percentile bootstrap covers 62 to 95 % in simulations with 5 to 100 lost samples: at each
+end the wider of it and of Wilson's interval for as many trials as there are lost samples, which
+covered 92 to 100 %.
 """
 
 import numpy as np
@@ -88,8 +89,9 @@ def predictor_row(
     own, precision = (float(one[0]) for one in ranking_statistics(scores, lost, once(len(lost))))
     draws, precision_draws = ranking_statistics(scores, lost, counts)
     ends = auroc_interval(own, draws, int(lost.sum()), int((~lost).sum()))
+    precision_ends = precision_interval(precision, precision_draws, int(lost.sum()))
     row = _three("auroc", own, *ends)
-    row |= _three("average_precision", precision, *_wider(precision, precision_draws, lost))
+    row |= _three("average_precision", precision, *precision_ends)
     row |= {"mann_whitney_p": mann_whitney_p(scores, lost), "rank_biserial": 2 * own - 1}
     if reference is not None:
         best = float(aurocs(reference, lost, once(len(lost)))[0])
@@ -103,10 +105,12 @@ def mann_whitney_p(scores: Values, lost: Flags) -> float:
     return float(mannwhitneyu(scores[lost], scores[~lost], method="asymptotic").pvalue)
 
 
-def _wider(precision: float, draws: Values, lost: Flags) -> tuple[float, float]:
-    """At each end the wider of the bootstrap's and Wilson's interval of an average precision."""
+def precision_interval(precision: float, draws: Values, lost: int) -> tuple[float, float]:
+    """At each end the wider of the bootstrap's interval of an average precision, from its
+    ``draws``, and Wilson's for so many lost samples.
+    """
     low, high = np.quantile(draws, QUANTILES)
-    _, wilson_low, wilson_high = wilson(precision * lost.sum(), lost.sum())
+    _, wilson_low, wilson_high = wilson(precision * lost, lost)
     return min(float(low), float(wilson_low)), max(float(high), float(wilson_high))
 
 

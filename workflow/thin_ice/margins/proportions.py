@@ -17,7 +17,7 @@ def wilson(count: ArrayLike, total: ArrayLike) -> tuple[NDArray, NDArray, NDArra
     with np.errstate(invalid="ignore", divide="ignore"):
         share = count / total
         middle = (share + Z**2 / (2 * total)) / (1 + Z**2 / total)
-        half = np.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2)) / (1 + Z**2 / total)
+        half = Z * np.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2)) / (1 + Z**2 / total)
     # None and all are their own ends; rounding would leave them a hair off.
     low = np.where(count == 0, share, middle - half)
     high = np.where(count == total, share, middle + half)

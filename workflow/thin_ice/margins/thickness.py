@@ -9,8 +9,10 @@ The fit itself is not needed: it exceeds q on exactly those nearest samples for 
 since any block that the fit averages to more than q adds to that sum and any other does not. So a
 resample costs one cumulative sum, in whole numbers for exactness.
 
-The interval is the percentile bootstrap's over samples. An isotonic fit converges slowly (with the
-cube root of the samples where the chance falls smoothly), and there the bootstrap is only a guide.
+The interval is the percentile bootstrap's over samples, and a guide only: an isotonic fit settles
+slowly. Where the chance falls smoothly it covered 85 to 97 % at shares of 0.2 and 0.5 with 150 to
+2000 samples, and at 0.05, out where few samples stand, 34 to 48 % with 150 and 66 to 95 % with 400
+or more. Where the chance drops at once the thickness is the last lost sample before the drop.
 """
 
 from fractions import Fraction
