@@ -1,19 +1,23 @@
 """The eps at which AutoAttack first breaks each sample: how far it is from where robustness ends.
 
-AutoAttack takes one eps a call, so all samples share a grid of radii, eps / 2^rounds apart, and
-those that are due at the same radius are attacked together, in pieces of the shard size. What is
-known of a sample is a bracket: the largest radius at which it was left standing and the least at
-which it broke. The verdict at the study's eps comes from its evaluation and opens it:
-    broken:   (0, eps]
-    standing: attacked at its end, its distance to the decision boundary rounded up to the grid (a
-              flip lies within) and at most 4 eps. If AutoAttack misses that flip, it is attacked at
-              4 eps; if it stands there too, its breaking radius is infinite: none was found.
-Then the radius in the middle of each bracket is attacked, until every bracket is one cell wide.
+AutoAttack takes one eps a call, and a call costs time however few samples it has. So all samples
+share a grid of radii, n eps / 2^rounds up to 4 eps, and those that are due at the same radius are
+attacked together, in pieces of the shard size. What is known of a sample is a bracket: the largest
+radius at which it was left standing and the least at which it broke. The verdict at the study's eps
+comes from its evaluation and opens it:
+    broken:   (0, eps].
+    standing: attacked at its end, which is 2 eps if its distance to the decision boundary is no
+              more (a flip lies within), else 4 eps. Who stands at 2 eps goes on to 4 eps; who
+              stands there has an infinite breaking radius: none was found. Who breaks at 4 eps
+              is attacked at 2 eps, which leaves (eps, 2 eps] or (2 eps, 4 eps].
+Each of the three intervals is halved ``rounds`` times: a bracket ends eps / 2^rounds wide, twice
+that beyond 2 eps. All are halves of halves, so no radius is due in more than one round, and there
+are at most 3 2^rounds - 1 radii in all, whatever the number of samples.
 AutoAttack may contradict itself and break at a radius what it leaves standing at a larger one. Each
 verdict is believed, and nothing outside a bracket is looked at: a bracket is one place at which
 standing turns to broken, and no proof that the sample stands at all smaller radii.
-Cost: ``rounds`` runs of AutoAttack for a broken sample; for a standing one the opening run, which
-mostly ends at the first attack, and at most ``rounds`` + 2 more.
+Cost: a broken sample takes part in ``rounds`` runs of AutoAttack, a standing one in ``rounds`` + 2
+at most; those above its breaking radius mostly end with the first attack.
 """
 
 import logging
@@ -28,7 +32,7 @@ from thin_ice.checkpoint import Checkpoint, Groups
 from thin_ice.data.split import Split
 from thin_ice.evaluation.cascade import Cascade, run_shard
 
-FARTHEST = 4  # times eps: where the search ends
+FARTHEST = 4  # times eps: where the search ends; twice eps is on the way
 SEARCH, CALL = "search", "call."  # groups of a checkpoint: the brackets, and a call's own
 
 log = logging.getLogger("thin_ice")
@@ -62,6 +66,10 @@ class Grid:
         return 2**self.rounds
 
     @property
+    def twice(self) -> int:
+        return 2 * self.at_eps
+
+    @property
     def last(self) -> int:
         return FARTHEST * self.at_eps
 
@@ -69,11 +77,8 @@ class Grid:
         return self.eps * number / self.at_eps
 
     def ends(self, distance: Tensor) -> Tensor:
-        """Where the search for a standing sample ends if a flip lies at ``distance``, int64 (N,):
-        beyond eps in any case.
-        """
-        up = (distance * self.at_eps / self.eps).ceil()
-        return up.nan_to_num(nan=self.last).clamp(self.at_eps + 1, self.last).long()
+        """Where a standing sample is attacked first if a flip lies at ``distance``, int64 (N,)."""
+        return torch.where(distance <= 2 * self.eps, self.twice, self.last)
 
 
 @dataclass
@@ -139,7 +144,7 @@ def breaking_table(
     ends = grid.ends(known.distance)
     while True:
         if not search.due.any():
-            search.due = next_radii(search, ends, grid.last)
+            search.due = next_radii(search, ends, grid)
         if not (waiting := search.due[search.due > 0]).numel():
             break
         number = int(waiting.min())
@@ -151,13 +156,15 @@ def breaking_table(
     return _table(test, known, search, grid), _facts(known, search, grid)
 
 
-def next_radii(search: Search, ends: Tensor, last: int) -> Tensor:
+def next_radii(search: Search, ends: Tensor, grid: Grid) -> Tensor:
     """The radius to attack each sample at, int64 (N,); 0 where there is nothing left to ask."""
-    middle = (search.standing + search.broken) // 2
-    halving = torch.where(search.broken - search.standing > 1, middle, 0)
-    beyond = torch.where(search.standing < last, last, 0)
-    opening = torch.where(search.standing < ends, ends, beyond)
-    return torch.where(search.broken <= last, halving, opening)
+    low, high = search.standing, search.broken
+    cell = torch.where(high > grid.twice, 2, 1)
+    halving = torch.where(high - low > cell, (low + high) // 2, 0)
+    across = (low < grid.twice) & (high == grid.last)
+    halving = torch.where(across, grid.twice, halving)
+    opening = torch.where(low < ends, ends, torch.where(low < grid.last, grid.last, 0))
+    return torch.where(high <= grid.last, halving, opening)
 
 
 def _begin(
