@@ -58,9 +58,6 @@ rule all:
     input:
         f"{STUDY_FOLDER}/study/study.yaml",
         f"{STUDY_FOLDER}/report/report.html",
-        [f"{STUDY_FOLDER}/{n.folder}/breaking/breaking.parquet" for n in STUDY.breaking_networks()],
-        files_of(STUDY.dense_networks(), "rivals/rivals.parquet"),
-        files_of(STUDY.made_networks(), "sensitivity/sensitivity.parquet"),
 
 
 include: "workflow/rules/reruns.smk"

@@ -37,7 +37,7 @@ TINY = {
 
 
 def tiny_study() -> Study:
-    """One dense network and one pruned from it, two AutoAttack shards each."""
+    """A dense network, one pruned from it, one fine-tuned again; two AutoAttack shards each."""
     return study_from(TINY)
 
 

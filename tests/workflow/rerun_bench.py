@@ -46,7 +46,7 @@ STUDY = {
     "rerun_on_upgrade": ["seaborn"],
 }
 RUN = "digits-digits_cnn-pgd_at"
-DENSE, PRUNED = ("dense",), ("lwm-0.5", "lwm-0.9", "hydra-0.5")
+DENSE, AGAIN, PRUNED = ("dense",), ("dense_again",), ("lwm-0.5", "lwm-0.9", "hydra-0.5")
 
 FOLDERS = {  # of every stage, below the study's folder: where its record and outputs go
     "study": "study",
@@ -61,16 +61,18 @@ FOLDERS = {  # of every stage, below the study's folder: where its record and ou
     "breaking": "{run}/seed{seed}/dense/breaking",
     "twins": "{run}/seed{seed}/dense/twins",
     "indicators": "{run}/seed{seed}/{variant}/indicators",
+    "rivals": "{run}/seed{seed}/{variant}/rivals",
+    "sensitivity": "{run}/seed{seed}/{variant}/sensitivity",
     "analyse": "{run}/analysis",
     "report": "report",
 }
 
-ON_DENSE = ("dense", "breaking", "twins")  # stages of dense networks alone
+ON_DENSE = ("dense", "rivals", "breaking", "twins")  # stages of dense networks alone
 
 Jobs = set[tuple[str, str]]  # stage and folder
 
 
-def jobs(*stages, seeds=(0, 1), variants=DENSE + PRUNED, shards=(0,), run=RUN) -> Jobs:
+def jobs(*stages, seeds=(0, 1), variants=DENSE + PRUNED + AGAIN, shards=(0,), run=RUN) -> Jobs:
     """The jobs of these stages (of all where none is named), written out by hand."""
     names = [
         {"run": run, "dataset": run.split("-")[0], "seed": s, "variant": variant, "shard": n}
@@ -82,9 +84,17 @@ def jobs(*stages, seeds=(0, 1), variants=DENSE + PRUNED, shards=(0,), run=RUN) -
         (stage, FOLDERS[stage].format(**name))
         for stage in stages or FOLDERS
         for name in names
-        if (stage not in ON_DENSE or name["variant"] == "dense")
-        and (stage not in ("prune", "finetune", "selection") or name["variant"] != "dense")
+        if _has(name["variant"], stage)
     }
+
+
+def _has(variant: str, stage: str) -> bool:
+    """Whether a network has a job of this stage."""
+    if stage in ON_DENSE:
+        return variant in DENSE
+    if stage in ("prune", "selection"):
+        return variant not in DENSE + AGAIN
+    return stage not in ("finetune", "sensitivity") or variant not in DENSE
 
 
 class Checkout:

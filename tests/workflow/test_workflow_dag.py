@@ -105,7 +105,7 @@ def test_a_second_start_has_nothing_to_do(finished):
 
 def test_another_attack_protocol_reruns_attacks_and_what_follows(finished):
     protocol = MINIATURE["autoattack"] | {"seed": 1}
-    expected = {"autoattack": 16, "evaluate": 8, "breaking": 2}
+    expected = {"autoattack": 20, "evaluate": 10, "breaking": 2}
     expected |= {"analyse": 1, "report": 1, "study": 1}
     assert planned(finished, autoattack=protocol) == expected
 
@@ -147,6 +147,7 @@ def test_the_slurm_profile_plans_the_full_study_from_the_checkout(tmp_path):
 GPU_RULES = {
     *("dense", "prune", "finetune", "selection"),
     *("autoattack", "evaluate", "distances", "indicators", "breaking", "twins"),
+    *("rivals", "sensitivity"),
 }
 
 

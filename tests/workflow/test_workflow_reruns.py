@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 from rerun_bench import (
+    AGAIN,
     DENSE,
     PRUNED,
     RUN,
@@ -39,10 +40,11 @@ TABLES = jobs("analyse", "report")
 (FMN,) = STUDY["distances"]["attacks"]
 TRAINED = ALL - jobs("study", "dataset")
 ATTACKED = jobs("autoattack", "evaluate") | TABLES
-JUDGED = ("autoattack", "evaluate", "indicators", "distances")
+JUDGED = ("autoattack", "evaluate", "indicators", "distances", "sensitivity")
 FINETUNED = ("finetune", "selection")
-PRUNING = jobs("prune", *FINETUNED) | jobs(*JUDGED, variants=PRUNED) | TABLES
-TUNING = PRUNING - jobs("prune")
+PRUNING = jobs("prune", *FINETUNED, *JUDGED, variants=PRUNED) | TABLES
+TUNING = jobs(*FINETUNED, *JUDGED, variants=PRUNED + AGAIN) | TABLES
+EVERY = DENSE + PRUNED + AGAIN
 
 
 def network(variants, seeds=(0, 1), run=RUN):
@@ -217,6 +219,11 @@ STUDY_EDITS = {
         {"autoattack.shard_size": 10},
         ATTACKED | jobs("autoattack", shards=[1]) | SAVED,
     ),
+    "the dense networks are fine-tuned again or not": ({"dense_again": False}, TABLES | SAVED),
+    "the steps of PGD measure the rivals again": (
+        {"rivals": {"steps": 5}},
+        jobs("rivals") | SAVED,
+    ),
     "selection on test is measured or not": (
         {"selection_on_test": False},
         TABLES | SAVED,
@@ -283,14 +290,15 @@ SAME_STUDY = {
         "autoattack.seed": 0,
         "objectives.pgd_at.rel_step": "1/4",
         "methods.lwm.kind": "lwm",
+        "dense_again": True,
+        "rivals": {"seed": 0},
         "methods.lwm.finetune": {"momentum": 0.9},
         "datasets.digits.partition_seed": 0,
     },
     "a sparsity for all may be each method's own": {"methods.hydra.sparsities": [0.5]},
     "a plan for all may be each method's own": {
-        "training.finetune": {},
-        "methods.lwm.finetune": {"epochs": 1},
-        "methods.hydra.finetune": {"epochs": 1},
+        "training.prune": {},
+        "methods.hydra.prune": {"epochs": 1},
     },
 }
 
@@ -335,9 +343,11 @@ COMMANDS = {
     "finetune": TUNING,
     "selection": jobs("selection") | TABLES,
     "autoattack": ATTACKED,
-    "evaluate": evaluated(*DENSE, *PRUNED),
+    "evaluate": evaluated(*EVERY),
     "distances": jobs("distances") | TABLES,
     "indicators": jobs("indicators") | TABLES,
+    "rivals": jobs("rivals"),
+    "sensitivity": jobs("sensitivity"),
     "analyse": TABLES,
     "report": jobs("report"),
 }
@@ -351,13 +361,15 @@ MODULES = {
     "data/digits.py": ALL - SAVED,
     "training/fit.py": TRAINED,
     "evaluation/cascade.py": ATTACKED,
-    "evaluation/metrics.py": evaluated(*DENSE, *PRUNED),
-    "evaluation/claimed.py": jobs("selection") | evaluated(*DENSE, *PRUNED),
+    "evaluation/metrics.py": evaluated(*EVERY),
+    "evaluation/claimed.py": jobs("selection") | evaluated(*EVERY),
     "evaluation/selection.py": jobs("selection") | TABLES,
     "evaluation/overestimate.py": TABLES,
     "margins/distance.py": jobs("distances") | TABLES,
+    "margins/rivals.py": jobs("rivals"),
+    "margins/sensitivity.py": jobs("sensitivity"),
     "attacks/indicators.py": jobs("indicators") | TABLES,
-    "attacks/claimed.py": jobs("selection") | claimed(*DENSE, *PRUNED),
+    "attacks/claimed.py": jobs("selection") | claimed(*EVERY),
     "evaluation/flags.py": jobs("indicators") | TABLES,
     "margins/statistics.py": TABLES,
     "attacks/fmn.py": jobs("distances") | TABLES,
@@ -484,7 +496,7 @@ def test_an_import_reaches_further_modules(checkout):
 def test_code_of_a_package_runs_with_its_modules(checkout):
     """``pruning/__init__.py`` is executed whenever a module of ``pruning`` is imported."""
     checkout.append("pruning/__init__.py")
-    assert checkout.plan() == PRUNING
+    assert checkout.plan() == PRUNING | TUNING
 
 
 def test_an_entry_that_names_another_class_of_its_module_is_another_job(checkout):

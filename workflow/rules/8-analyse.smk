@@ -9,12 +9,22 @@ rule analyse:
         distances=ancient(of_run(STUDY.networks(), "distances/distances.parquet")),
         indicators=ancient(of_run(STUDY.networks(), "indicators/indicators.json")),
         selection=ancient(of_run(STUDY.watched_networks(), "selection/samples.parquet")),
+        rivals=ancient(of_run(STUDY.dense_networks(), "rivals/rivals.parquet")),
+        breaking=ancient(of_run(STUDY.breaking_networks(), "breaking/breaking.parquet")),
+        sensitivity=ancient(of_run(STUDY.made_networks(), "sensitivity/sensitivity.parquet")),
     output:
         accuracy=f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv",
         overestimate=f"{STUDY_FOLDER}/{{run}}/analysis/overestimate.csv",
         thin_ice=f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv",
         curves=f"{STUDY_FOLDER}/{{run}}/analysis/curves.csv",
         optimality=f"{STUDY_FOLDER}/{{run}}/analysis/optimality.csv",
+        predictors=f"{STUDY_FOLDER}/{{run}}/analysis/predictors.csv",
+        thickness=f"{STUDY_FOLDER}/{{run}}/analysis/thickness.csv",
+        joint=f"{STUDY_FOLDER}/{{run}}/analysis/joint.csv",
+        classes=f"{STUDY_FOLDER}/{{run}}/analysis/classes.csv",
+        pies=f"{STUDY_FOLDER}/{{run}}/analysis/pies.csv",
+        overlap=f"{STUDY_FOLDER}/{{run}}/analysis/overlap.csv",
+        movement=f"{STUDY_FOLDER}/{{run}}/analysis/movement.csv",
         samples=f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet",
         record=f"{STUDY_FOLDER}/{{run}}/analysis/provenance.json",
     log:
@@ -31,4 +41,6 @@ rule analyse:
         "python -m thin_ice analyse --job {params.job:q} --samples {input.samples:q}"
         " --metrics {input.metrics:q} --distances {input.distances:q}"
         " --indicators {input.indicators:q} --selection {input.selection:q}"
+        " --rivals {input.rivals:q} --breaking {input.breaking:q}"
+        " --sensitivity {input.sensitivity:q}"
         f"{RECORD_AND_LOG}"

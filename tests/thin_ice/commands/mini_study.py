@@ -86,8 +86,12 @@ FILES = {  # what each stage writes beside its record
     "breaking": ("breaking.parquet",),
     "twins": ("twins.safetensors", "twins.parquet"),
     "indicators": ("indicators.parquet", "indicators.json"),
+    "rivals": ("rivals.parquet",),
+    "sensitivity": ("sensitivity.parquet",),
     "analyse": (
         *("accuracy.csv", "overestimate.csv", "thin_ice.csv", "curves.csv", "optimality.csv"),
+        *("predictors.csv", "thickness.csv", "joint.csv", "classes.csv", "pies.csv"),
+        *("overlap.csv", "movement.csv"),
         "samples.parquet",
     ),
 }

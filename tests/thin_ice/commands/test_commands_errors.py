@@ -213,7 +213,7 @@ def test_tables_without_their_checks_are_refused(shards):
     fails_with_one_line(replace(evaluate, inputs=inputs), shards, "--shards names 2 files")
 
 
-@pytest.mark.parametrize("stage", ["autoattack", "evaluate", "distances"])
+@pytest.mark.parametrize("stage", ["autoattack", "evaluate", "distances", "rivals"])
 @pytest.mark.parametrize(
     ("shape", "classes", "words"),
     [((1, 8, 8), 4, "has 4 classes; allowed: 10"), ((3, 8, 8), 10, "takes images of")],
@@ -227,6 +227,27 @@ def test_a_network_for_other_data_is_refused(shards, stage, shape, classes, word
     before = files(shards / step.folder)
     fails_with_one_line(step, shards, words)
     assert set(files(shards / step.folder)) <= set(before)
+
+
+@pytest.mark.parametrize(
+    ("argument", "shape", "classes", "words"),
+    [
+        ("dense", (1, 8, 8), 4, "has 4 classes; allowed: 10"),
+        ("model", (3, 8, 8), 10, "takes images of"),
+        ("model", (1, 8, 8), 10, '"width":3}}; allowed: {"classes":10'),
+    ],
+)
+def test_two_networks_that_do_not_fit_are_refused(shards, argument, shape, classes, words):
+    step = NAMED["sensitivity"]
+    dense = shards / step.inputs["dense"][0]
+    paths = {"dense": dense, "model": shards / step.inputs["model"][0]}
+    paths["model"].parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(dense, paths["model"])
+    paths[argument].with_name("provenance.json").unlink(missing_ok=True)
+    architecture = Architecture("digits_cnn", {"width": 3}, shape, classes, normalize=False)
+    save_model(paths[argument], architecture.build(0), architecture, about={"dataset": "digits"})
+    fails_with_one_line(step, shards, words)
+    assert files(shards / step.folder) == []
 
 
 @pytest.mark.parametrize(

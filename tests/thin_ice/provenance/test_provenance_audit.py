@@ -143,7 +143,7 @@ def test_what_follows_from_a_lie_rests_on_it_and_nothing_else_does(copy):
     resting = {one.path: one.rests_on for one in copy.audit().artifacts if one.rests_on}
     assert set(map(dirname, resting)) == {
         *(TUNED, ANALYSIS, REPORT),
-        *(f"{TUNED}/{stage}" for stage in ("evaluation", "indicators", "distances")),
+        *(f"{TUNED}/{stage}" for stage in ("evaluation", "indicators", "distances", "sensitivity")),
         *(f"{TUNED}/autoattack/shard{number}" for number in (0, 1)),
     }
     assert set(map(tuple, resting.values())) == {(PRUNED,)}
@@ -315,7 +315,7 @@ def records(copy):
 )
 def test_the_code_that_ran_is_changed_or_gone(copy, do, status):
     ran, kept = of_this_code(copy, DISTANCES)
-    assert len(ran) == 4  # every network's
+    assert len(ran) == 6  # every network's
     do(kept)
     assert copy.found() == expanded(copy, {f"{name}/": status for name in ran})
 

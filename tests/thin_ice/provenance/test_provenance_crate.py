@@ -293,7 +293,7 @@ def test_datasets_models_and_figures_can_be_found(results, graph):
     kinds = {one["@id"]: one.get("additionalType", "") for one in of_type(graph, "File")}
     models = {path for path in made if path.endswith("model.safetensors")}
     assert {path for path, kind in kinds.items() if kind.endswith("#Model")} == models
-    assert len(models) == 3
+    assert len(models) == 4
     datasets = {path for path, kind in kinds.items() if kind.endswith("/Dataset")}
     assert datasets == {"data/digits/dataset.safetensors"}
     assert graph["data/digits/dataset.safetensors"]["name"] == "digits"

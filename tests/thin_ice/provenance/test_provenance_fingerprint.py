@@ -232,9 +232,12 @@ def jobs():
         found[f"distances {name}"] = study.distances_job(network)
         if network.variant == "dense":
             found[f"dense {name}"] = study.dense_job(network)
-        else:
+            found[f"rivals {name}"] = study.rivals_job(network)
+            continue
+        if network.pruned:
             found[f"prune {name}"] = study.prune_job(network)
-            found[f"finetune {name}"] = study.finetune_job(network)
+        found[f"finetune {name}"] = study.finetune_job(network)
+        found[f"sensitivity {name}"] = study.sensitivity_job(network)
     return found
 
 
@@ -247,7 +250,7 @@ def jobs():
         ("data/cifar10", set()),
         (
             "objectives/natural",
-            {"dense natural dense"}
+            {"dense natural dense", "finetune natural dense_again"}
             | {f"{stage} natural {m}" for stage in ("prune", "finetune") for m in ("lwm", "hydra")},
         ),
         (
@@ -255,7 +258,16 @@ def jobs():
             {
                 f"distances {o} {m}"
                 for o in ("natural", "pgd_at")
-                for m in ("dense", "lwm", "hydra")
+                for m in ("dense", "dense_again", "lwm", "hydra")
+            },
+        ),
+        ("margins/rivals", {"rivals natural dense", "rivals pgd_at dense"}),
+        (
+            "margins/sensitivity",
+            {
+                f"sensitivity {o} {m}"
+                for o in ("natural", "pgd_at")
+                for m in ("dense_again", "lwm", "hydra")
             },
         ),
         ("margins/statistics", set()),

@@ -64,7 +64,7 @@ def test_every_method_has_its_entry_or_the_reason_why_not():
 
 
 def test_every_network_that_was_evaluated_is_measured_once(networks):
-    assert set(networks) == {"dense", "lwm-0.5", "hydra-0.5"}
+    assert set(networks) == {"dense", "dense_again", "lwm-0.5", "hydra-0.5"}
     assert networks["dense"].distance_robust_percent is not None
 
 
@@ -85,6 +85,8 @@ def test_facts_in_robustbenchs_form_are_those_measured(root, networks):
         assert (found["eps"], found["dataset"]) == ("0.1", "digits")
         assert found["link"] is found["authors"] is None
     assert model_info(networks["dense"])["reported"] is None
+    assert model_info(networks["dense_again"])["reported"] is None
+    assert "pruned by" not in model_info(networks["dense_again"])["footnote"]
     hydra = networks["hydra-0.5"]
     claimed = hydra.numbers["claimed"]["hydra_pgd50"]["accuracy"]["percent"]
     assert model_info(hydra)["reported"] == f"{claimed:.2f}"
@@ -117,6 +119,7 @@ def test_an_accuracy_above_what_distances_leave_is_unreliable(networks):
     ("changes", "words"),
     [
         ({"variant": "dense"}, "it is not pruned"),
+        ({"variant": "dense_again"}, "it is not pruned"),
         ({"variant": "lwm-0.5"}, "not in the benchmark's taxonomy"),
         ({"dataset": "digits"}, "its dataset is digits; the benchmark has CIFAR10 and SVHN"),
         ({"dataset": "cifar10-jpeg"}, "its dataset is cifar10-jpeg"),
@@ -155,7 +158,8 @@ def test_the_command_writes_a_file_a_network_and_says_why_not_more(root, tmp_pat
     assert main([*words, str(tmp_path / "out")]) == 0
     written = sorted(p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("*.json"))
     assert written == [
-        f"robustbench/{RUN}-seed0-{variant}.json" for variant in ("dense", "hydra-0.5", "lwm-0.5")
+        f"robustbench/{RUN}-seed0-{variant}.json"
+        for variant in ("dense", "dense_again", "hydra-0.5", "lwm-0.5")
     ]
     printed = capsys.readouterr().out
     assert "1 networks by hydra: its dataset is digits" in printed

@@ -18,6 +18,12 @@ BAD = [
     ("name", "reference", ["name", "'reference' is taken"]),
     ("methods.dense", {"kind": "lwm"}, ["methods.dense", "is taken"]),
     ("methods.second_seed", {"kind": "lwm"}, ["methods.second_seed", "is taken"]),
+    ("methods.dense_again", {"kind": "lwm"}, ["methods.dense_again", "is taken"]),
+    ("dense_again", "yes", ["dense_again", "'yes'", "boolean"]),
+    ("rivals.steps", 0, ["rivals.steps", "0", "1 or more"]),
+    ("rivals.steps", 2.5, ["rivals.steps", "2.5", "integer"]),
+    ("rivals.seed", -1, ["rivals.seed", "-1", "0 or more"]),
+    ("rivals.eps", 0.1, ["rivals", "'eps'", "steps, seed"]),
     ("nmae", "x", ["unknown key 'nmae'", "allowed: name, seeds"]),
     ("selection_on_test", "yes", ["selection_on_test", "'yes'", "boolean"]),
     ("seeds", [], ["seeds", "at least 1"]),
@@ -149,8 +155,24 @@ def test_checkpoints_cannot_be_chosen_without_epochs(altered):
         study_from(study | {"selection_on_test": True})
 
 
+def test_the_dense_network_cannot_be_fine_tuned_again_without_epochs(altered):
+    study = altered("training.finetune.epochs", 0)
+    assert not study_from(study).resolved["dense_again"]
+    with pytest.raises(BadStudy, match=r"dense_again: true, .*finetune.epochs is 0; .*: false"):
+        study_from(study | {"dense_again": True})
+
+
+def test_a_dense_network_from_elsewhere_is_not_fine_tuned_again(altered):
+    place = {"package": "pyautoattack", "path": "examples/model_test.pt"}
+    study = altered("models", {"resnet18": {"checkpoint": place}})
+    assert not study_from(study).resolved["dense_again"]
+    with pytest.raises(BadStudy, match=r"dense_again: true, .*from elsewhere; allowed: false"):
+        study_from(study | {"dense_again": True})
+
+
 def test_the_labels_taken_are_those_of_the_tables():
-    assert (checks.CONTROL, plan.DENSE) == (analysis.CONTROL, analysis.DENSE)
+    assert checks.CONTROL == analysis.SECOND_SEED
+    assert (plan.DENSE, plan.DENSE_AGAIN) == (analysis.DENSE, analysis.DENSE_AGAIN)
     assert plan.AS_IT_CAME == what_was_run.AS_IT_CAME
 
 

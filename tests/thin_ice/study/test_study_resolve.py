@@ -13,6 +13,7 @@ from thin_ice.study.plan import Network
 from thin_ice.study.schema import schema
 from thin_ice.training.plan import Plan
 
+LWM = Network("digits-digits_cnn-pgd_at", 1, "lwm-0.9")
 STUDIES = [REPOSITORY / "config.yaml", *sorted((REPOSITORY / "workflow/studies").glob("*.yaml"))]
 
 
@@ -21,8 +22,8 @@ def test_every_published_study_is_sound(path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     study = study_from_file(path)
     assert len(study.dense_networks()) > 0
-    pruned = len(study.networks()) - len(study.dense_networks())
-    assert (pruned > 0) == any(not m["only_evaluate"] for m in study.resolved["models"].values())
+    pruned = [network for network in study.networks() if network.pruned]
+    assert bool(pruned) == any(not m["only_evaluate"] for m in study.resolved["models"].values())
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
@@ -84,6 +85,22 @@ def test_a_networks_names_are_its_folders():
     assert network.parts == ("cifar10", "resnet18", "trades")
 
 
+def test_the_dense_network_fine_tuned_again_is_made_as_pruned_ones_are_tuned(altered):
+    study = study_from(altered("training.finetune", {"epochs": 3, "lr": 0.02}))
+    (again,) = [n for n in study.networks() if n.variant == "dense_again" and n.seed == 1]
+    assert (again.method, again.sparsity, again.pruned) == ("dense_again", 0, False)
+    assert study.protocols(again) == []
+    assert again not in study.watched_networks()
+    tuned = [json.loads(study.finetune_job(n))["parameters"] for n in (again, LWM)]
+    assert tuned[0] == tuned[1] | {"variant": "dense_again"}
+
+
+def test_a_study_may_leave_the_dense_networks_as_they_are(altered):
+    study = study_from(altered("dense_again", False))
+    assert "finetune" not in study.resolved["training"]
+    assert {n.method for n in study.networks()} == {"dense", "lwm", "hydra", "radmm"}
+
+
 def test_shards_cover_the_test_split(altered):
     assert study_from(altered("autoattack.shard_size", 60)).shards("digits") == [0]
     assert study_from(altered("autoattack.shard_size", 59)).shards("digits") == [0, 1]
@@ -94,7 +111,10 @@ def jobs(study):
     found = {}
     for network in study.networks():
         stages = ["autoattack", "evaluate", "distances", "indicators"]
-        stages += ["dense"] if network.variant == "dense" else ["prune", "finetune", "selection"]
+        stages += {
+            "dense": ["dense", "rivals"],
+            "dense_again": ["finetune", "sensitivity"],
+        }.get(network.variant, ["prune", "finetune", "selection", "sensitivity"])
         for stage in stages:
             arguments = (network, 0) if stage == "autoattack" else (network,)
             found[stage, network.folder] = getattr(study, f"{stage}_job")(*arguments)
@@ -133,6 +153,9 @@ CHANGES = {
         },
     ),
     "indicators.points": (6, {"indicators"}),
+    "rivals.steps": (5, {"rivals"}),
+    "rivals.seed": (1, {"rivals"}),
+    "dense_again": (False, {"analyse"}),
     "resources.mem_mb": (900, set()),
     "sparsities": ([0.9, 0.99], {"analyse"}),  # old jobs stay; new ones are added
 }
@@ -149,5 +172,5 @@ def test_a_change_touches_just_the_jobs_that_read_it(altered, miniature, key):
     before = jobs(study_from(miniature))
     value, expected = CHANGES[key]
     after = jobs(study_from(altered(key, value)))
-    touched = {name for name in before if before[name] != after[name]}
+    touched = {name for name in before if before[name] != after.get(name, before[name])}
     assert touched == {name for name in before if expected & names_of(*name)}

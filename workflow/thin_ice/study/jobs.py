@@ -131,6 +131,14 @@ def _analysis(study: Study, run: str) -> PlannedJob:
         "indicators": tuple(f"{folder}/indicators/indicators.json" for folder in networks),
         "selection": tuple(f"{folder}/selection/samples.parquet" for folder in watched),
     }
+    beside = {
+        "rivals": study.dense_networks(),
+        "breaking": study.breaking_networks(),
+        "sensitivity": study.made_networks(),
+    }
+    for name, owners in beside.items():
+        folders = [network.folder for network in owners if network.run == run]
+        inputs[name] = tuple(f"{folder}/{name}/{name}.parquet" for folder in folders)
     return PlannedJob("analyse", f"{run}/analysis", study.analyse_job(run), inputs)
 
 
