@@ -1,7 +1,6 @@
 """Statistics written out plainly, with loops, for holding a report's numbers against."""
 
 import math
-from itertools import pairwise
 from statistics import NormalDist, mean, median, stdev
 
 import numpy as np
@@ -227,5 +226,7 @@ def bin_of(value, edges):
     return 1 + sum(value > edge for edge in inner)
 
 
-def widths(edges):
-    return [b - a for a, b in pairwise(edges)]
+def rank_quantile(values, q):
+    """The least value with a share q at or below it."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(q * len(ordered) - 1e-9) - 1)]

@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
 from tiny_study import TINY, run_study
 
 from thin_ice.figures import theme
@@ -389,6 +391,7 @@ def test_the_optimality_table_is_the_area_between_curves(report):
             100 * hand.share(math.isfinite(a) and a <= b for a, b in zip(found, least, strict=True))
         )
         failed.append(100 * hand.share(math.isinf(a) for a in found))
+    values = [value for value in values if not math.isnan(value)]
     same_text(row["optimality"], f"{shown(mean(values), 3)} ({shown(min(values), 3)})")
     same_text(row["nearest (%)"], shown(mean(best), 1))
     same_text(row["failed (%)"], shown(mean(failed), 1))
@@ -397,7 +400,8 @@ def test_the_optimality_table_is_the_area_between_curves(report):
 def test_the_thin_ice_table_and_its_figures_count_samples_and_pairs(report):
     printed = report.table("thin_ice")
     figure = {
-        (r["seed"], r["method"], r["sparsity"], r["correctness"]): r for r in report.csv("auroc")
+        (r["seed"], r["method"], float(r["sparsity"]), r["correctness"]): r
+        for r in report.csv("auroc")
     }
     assert len(printed) == len(figure) == len(report.pairs()) * len(VIEWS)
     for dense, other, method in report.pairs():
@@ -419,7 +423,7 @@ def test_the_thin_ice_table_and_its_figures_count_samples_and_pairs(report):
                 ends = hand.auroc_with_interval(values, kept, RESAMPLES, rng)
                 same_text(row[f"AUROC {name}"], told(ends, values, kept))
                 if name == "lost":
-                    drawn = figure[str(dense.seed), method, str(sparsity), view]
+                    drawn = figure[str(dense.seed), method, sparsity, view]
                     names = ("auroc_lost", "auroc_lost_low", "auroc_lost_high")
                     assert_row(drawn, **dict(zip(names, ends, strict=True)))
                     assert_row(drawn, lost_samples=len(values), kept_samples=len(kept))
@@ -551,3 +555,422 @@ def test_the_losses_by_distance_are_shares_of_equally_filled_bins(report):
                 share, low, high = hand.wilson(sum(here), len(here))
                 assert_row(row, samples=len(here), lost=sum(here), share=share, low=low, high=high)
                 assert_row(row, from_distance=edges[number - 1], to_distance=edges[number])
+
+
+PREDICTORS = {  # as tables name them; the sign makes low values expect a loss
+    "logit margin": ("logit_margin", 1),
+    "confidence p(1−p)": ("confidence_variance", -1),
+    "gradient norm": ("gradient_norm", -1),
+    "PGD steps to flip": ("steps_to_flip", 1),
+    "adversarial loss": ("adversarial_loss", -1),
+}
+ENOUGH = 10
+
+
+def judged(report, dense, other, method, view):
+    """Of the samples that the dense network has right, in order: whether each is lost, and its
+    score by each predictor.
+    """
+    found = partition(dense, other, view)
+    ids = [sample for sample, row in found.items() if row[0] in ("kept", "lost")]
+    scores = {"distance": [found[sample][2] for sample in ids]}
+    if method != "second_seed":
+        away = partition(report.network(1 - dense.seed, "dense"), other, view)
+        scores["distance, other seed (control)"] = [away[sample][2] for sample in ids]
+        changes = other.rows("sensitivity")
+        scores["distance / predicted change"] = [
+            found[sample][2] / abs(changes[sample]["predicted_change"]) for sample in ids
+        ]
+    if view == "robust":
+        ends = dense.rows("breaking")
+        scores["AutoAttack's breaking ε"] = [
+            abs((ends[sample]["standing_eps"] + ends[sample]["breaking_eps"]) / 2 - EPS)
+            for sample in ids
+        ]
+    rivals = dense.rows("rivals")
+    for name, (column, sign) in PREDICTORS.items():
+        scores[name] = [sign * float(rivals[sample][column]) for sample in ids]
+    return [found[sample][0] == "lost" for sample in ids], scores
+
+
+def views(report):
+    for dense, other, method in report.pairs():
+        for view in VIEWS:
+            key = (name_of(method, other.sparsity), str(dense.seed), view)
+            yield key, dense, other, method, view
+
+
+def split(values, lost):
+    return [
+        [value for value, flag in zip(values, lost, strict=True) if flag is wanted]
+        for wanted in (True, False)
+    ]
+
+
+def resampled(lost, *scores):
+    """For each resample, the lost first and then the kept: AUROC and precision of each score."""
+    rng = np.random.default_rng(SEED)
+    parts = [split(values, lost) for values in scores]
+    for _ in range(RESAMPLES):
+        near, far = (hand.drawn(len(part), rng) for part in parts[0])
+        for first, second in [(first, second) for first, second in parts]:
+            a, b = [first[place] for place in near], [second[place] for place in far]
+            flags = [True] * len(a) + [False] * len(b)
+            yield hand.auroc(a, b), hand.average_precision([*a, *b], flags)
+
+
+def predictor_row(scores, distance, lost):
+    """AUROC, average precision and gain of distance, each with its ends; and the p-value."""
+    near, far = split(scores, lost)
+    own, best = hand.auroc(near, far), hand.auroc(*split(distance, lost))
+    precision = hand.average_precision(scores, lost)
+    draws = list(resampled(lost, scores, distance))
+    mine, its = draws[0::2], draws[1::2]
+    low, high = hand.newcombe(own, len(near), len(far))
+    aurocs, precisions = zip(*mine, strict=True)
+    _, least, most = hand.wilson(precision * len(near), len(near))
+    gains = [theirs[0] - one for theirs, one in zip(its, aurocs, strict=True)]
+    ends = (0.025, 0.975)
+    return (
+        (own, min(hand.quantile(aurocs, ends[0]), low), max(hand.quantile(aurocs, ends[1]), high)),
+        (
+            precision,
+            min(hand.quantile(precisions, ends[0]), least),
+            max(hand.quantile(precisions, ends[1]), most),
+        ),
+        (best - own, *(hand.quantile(gains, q) for q in ends)),
+        hand.mann_whitney_p(near, far),
+    )
+
+
+def probability(p):
+    return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def assert_probability(printed, p):
+    if printed.startswith("<") or printed == "–":
+        assert printed == probability(p) or p < 0.00101
+    else:
+        assert abs(float(printed) - p) < 0.00101
+
+
+def test_the_predictors_and_their_figure_rank_the_same_samples(report):
+    printed = report.table("predictors")
+    figure = report.csv("rivals")
+    expected = []
+    for key, dense, other, method, view in views(report):
+        lost, scores = judged(report, dense, other, method, view)
+        for name, values in scores.items():
+            expected.append((key, name, lost, predictor_row(values, scores["distance"], lost)))
+    assert len(printed) == len(figure) == len(expected)
+    enough = [min(sum(lost), len(lost) - sum(lost)) >= ENOUGH for _, _, lost, _ in expected]
+    raw = [row[3] if told_ else hand.NAN for (_, _, _, row), told_ in zip(expected, enough)]
+    by_key = {}
+    for row, drawn in zip(printed, figure, strict=True):
+        key = row["compared with dense"], row["seed"], row["correctness"]
+        by_key[key, row["predictor"]] = row, drawn
+    for (key, name, lost, row), p in zip(expected, hand.adjusted(raw), strict=True):
+        cells, drawn = by_key[key, name]
+        kept = len(lost) - sum(lost)
+        assert (cells["kept"], cells["lost"]) == (str(kept), str(sum(lost)))
+        for heading, ends in zip(("AUROC", "average precision", "gain of distance"), row[:3]):
+            same_text(cells[heading], told(ends, range(sum(lost)), range(kept)))
+        same_text(cells["by chance"], shown(hand.share(lost), 2))
+        same_text(cells["rank-biserial"], shown(2 * row[0][0] - 1, 2))
+        assert_probability(cells["p (Mann-Whitney, adjusted)"], p)
+        for stem, ends in (("auroc", row[0]), ("auroc_gain", row[2])):
+            names = (stem, f"{stem}_low", f"{stem}_high")
+            assert_row(drawn, **dict(zip(names, ends, strict=True)))
+
+
+def test_the_ice_thickness_is_where_the_falling_fit_crosses_a_share(report):
+    printed = {}
+    for row in report.table("thickness"):
+        key = row["compared with dense"], row["seed"], row["correctness"]
+        printed[*key, float(row["share lost (%)"])] = row
+    figure = report.csv("thickness")
+    for key, dense, other, method, view in views(report):
+        lost, scores = judged(report, dense, other, method, view)
+        distances = scores["distance"]
+        rng = np.random.default_rng(SEED)
+        draws = [hand.drawn(len(lost), rng) for _ in range(RESAMPLES)]
+        for q in (0.05, 0.2, 0.5):
+            values = [
+                hand.thickness([distances[n] for n in draw], [lost[n] for n in draw], q)
+                for draw in draws
+            ]
+            ends = [hand.rank_quantile(values, end) for end in (0.025, 0.975)]
+            row = printed[*key, 100 * q]
+            text = shown_interval(hand.thickness(distances, lost, q), *ends, digits=4)
+            same_text(row["ice thickness"].replace("inf", "∞"), text.replace("inf", "∞"))
+            assert (row["samples"], row["lost"]) == (str(len(lost)), str(sum(lost)))
+        fit = [
+            row
+            for row in figure
+            if (row["kind"], row["seed"], row["method"], row["correctness"])
+            == ("fit", str(dense.seed), method, view)
+            and float(row["sparsity"]) == other.sparsity
+        ]
+        steps = hand.falling_fit(distances, lost)
+        assert len(fit) == len(steps)
+        for row, (start, end, height, size, hits) in zip(fit, steps, strict=True):
+            assert_row(row, from_distance=start, to_distance=end, share=height)
+            assert_row(row, samples=size, lost=hits)
+
+
+def test_the_classes_are_counted_and_tested_one_against_the_others(report):
+    printed = {
+        (row["compared with dense"], row["seed"], row["correctness"], row["class"]): row
+        for row in report.table("classes")
+    }
+    expected = {}
+    for key, dense, other, _, view in views(report):
+        rows = list(partition(dense, other, view).values())
+        for label in sorted({row[3] for row in rows}):
+            own = [row[0] for row in rows if row[3] == label]
+            others = [row[0] for row in rows if row[3] != label]
+            counts = [part.count(name) for part in (own, others) for name in ("lost", "kept")]
+            expected[*key, str(label)] = own, hand.fisher_p(*counts)
+    assert printed.keys() == expected.keys()
+    p_values = hand.adjusted([p for _, p in expected.values()])
+    for (key, (own, _)), p in zip(expected.items(), p_values, strict=True):
+        row = printed[key]
+        count = {name: own.count(name) for name in SETS}
+        right_ = count["kept"] + count["lost"]
+        assert (row["right"], row["lost"]) == (str(right_), str(count["lost"]))
+        assert row["rescued"] == str(count["rescued"])
+        ends = [100 * value for value in hand.wilson(count["lost"], right_)]
+        same_text(row["lost (%)"], shown_interval(*ends, digits=1))
+        same_text(row["dense accuracy (%)"], shown(100 * right_ / len(own), 1))
+        after = count["kept"] + count["rescued"]
+        same_text(row["other accuracy (%)"], shown(100 * after / len(own), 1))
+        assert_probability(row["p (Fisher, adjusted)"], p)
+
+
+def test_the_class_bars_pool_the_seeds(report):
+    for row in report.csv("classes"):
+        samples = pooled(report, row["method"], float(row["sparsity"]), row["correctness"])
+        own = [name for name, _, _, label in samples if str(label) == row["label"]]
+        lost, right_ = own.count("lost"), own.count("lost") + own.count("kept")
+        ends = [100 * value for value in hand.wilson(lost, right_)]
+        assert_row(row, right=right_, lost=lost)
+        assert_row(row, **dict(zip(("lost_percent", "low", "high"), ends, strict=True)))
+
+
+def lost_sets(report, seed, view):
+    """By name, the lost samples of every network compared with a dense one; and its right ones."""
+    found = {}
+    for dense, other, method in report.pairs():
+        if dense.seed == seed:
+            rows = partition(dense, other, view)
+            found[method, other.sparsity] = {s for s, row in rows.items() if row[0] == "lost"}
+            known = sum(row[0] in ("kept", "lost") for row in rows.values())
+    return found, known
+
+
+def test_the_overlap_of_lost_sets_is_counted_and_held_against_chance(report):
+    printed = report.table("overlap")
+    figure = {}
+    assert len(printed) == 2 * len(VIEWS) * 6
+    for row in printed:
+        sets, known = lost_sets(report, int(row["seed"]), row["correctness"])
+        named = {name_of(*key): (key, members) for key, members in sets.items()}
+        (first, a), (second, b) = named[row["a"]], named[row["b"]]
+        both = len(a & b)
+        assert (row["lost by a"], row["lost by b"]) == (str(len(a)), str(len(b)))
+        assert row["both"] == str(both)
+        value = both / len(a | b) if a | b else hand.NAN
+        chance = hand.jaccard_by_chance(len(a), len(b), known)
+        same_text(row["Jaccard"], shown(value, 3))
+        same_text(row["by chance"], shown(chance, 3))
+        ends = [100 * part for part in hand.wilson(both, len(a))]
+        same_text(row["of a's in b's (%)"], shown_interval(*ends, digits=1))
+        same_text(row["by chance (%)"], shown(100 * len(b) / known, 1))
+        figure.setdefault((row["correctness"], first, second), []).append((value, chance))
+    for row in report.csv("overlap"):
+        ends = [(row[f"method_{end}"], float(row[f"sparsity_{end}"])) for end in "ab"]
+        values = figure[row["correctness"], *ends]
+        assert_row(row, jaccard=mean(value for value, _ in values))
+        assert_row(row, jaccard_by_chance=mean(chance for _, chance in values))
+
+
+def moved(dense, other):
+    """By set of clean correctness: (signed distance on the dense network, on the other)."""
+    there = other.rows("distances")
+    found = {name: [] for name in SETS}
+    for sample, (name, signed, _, _) in partition(dense, other, "clean").items():
+        found[name].append((signed, float(there[sample]["signed_distance_linf"])))
+    return found
+
+
+def test_the_movement_table_has_medians_of_what_changed(report):
+    printed = {
+        (row["compared with dense"], row["seed"], row["set"]): row
+        for row in report.table("movement")
+    }
+    assert len(printed) == len(report.pairs()) * len(SETS)
+    for dense, other, method in report.pairs():
+        for name, distances in moved(dense, other).items():
+            row = printed[name_of(method, other.sparsity), str(dense.seed), name]
+            finite = [pair for pair in distances if all(map(math.isfinite, pair))]
+            assert row["samples"] == str(len(finite))
+            assert row["at ∞"] == str(len(distances) - len(finite))
+            same_text(row["median on dense"], shown(hand.middle([a for a, _ in finite]), 4))
+            same_text(row["on the other"], shown(hand.middle([b for _, b in finite]), 4))
+            change = [b - a for a, b in finite]
+            rng = np.random.default_rng(SEED)
+            draws = [hand.drawn(len(change), rng) for _ in range(RESAMPLES)] if change else []
+            medians = [median([change[n] for n in draw]) for draw in draws]
+            ends = [hand.rank_quantile(medians, q) if medians else 0 for q in (0.025, 0.975)]
+            text = shown_interval(hand.middle(change), *ends, digits=4)
+            same_text(row["median change"], text)
+            same_text(row["closer (%)"], shown(100 * hand.share(c < 0 for c in change), 1))
+            both = zip(*finite, strict=True) if finite else ([], [])
+            same_text(row["rank correlation"], shown(hand.spearman(*map(list, both)), 2))
+
+
+def test_the_movement_figure_draws_distances_of_both_networks(report):
+    rows = report.csv("movement")
+    pairs = {
+        (dense.seed, method, other.sparsity): (dense, other)
+        for dense, other, method in report.pairs()
+    }
+    assert rows
+    for row in rows:
+        dense, other = pairs[int(row["seed"]), row["method"], float(row["sparsity"])]
+        sample = int(row["sample_id"])
+        name, signed, _, _ = partition(dense, other, "clean")[sample]
+        there = float(other.rows("distances")[sample]["signed_distance_linf"])
+        assert_row(row, set=name, signed_distance=signed, other_signed_distance=there)
+
+
+def modal(networks):
+    """By sample id, the most frequent prediction; of several the largest."""
+    votes = {}
+    for network in networks:
+        for sample, row in network.rows("evaluation", "samples").items():
+            votes.setdefault(sample, []).append(row["prediction"])
+    return {sample: max(own, key=lambda v: (own.count(v), v)) for sample, own in votes.items()}
+
+
+def test_pies_are_samples_whose_most_frequent_predictions_differ(report):
+    rows = {row["compared with dense"]: row for row in report.table("pies")}
+    populations = {
+        key: [n for n in report.networks if (n.method, n.sparsity) == key]
+        for key in networks_shown(report)
+    }
+    dense = populations.pop(("dense", 0.0))
+    assert rows.keys() == {name_of(*key) for key in populations}
+    distances = [network.rows("distances") for network in dense]
+    for key, networks in populations.items():
+        row, before, after = rows[name_of(*key)], modal(dense), modal(networks)
+        pies = [sample for sample in before if before[sample] != after[sample]]
+        assert (row["PIEs"], row["samples"]) == (str(len(pies)), str(len(before)))
+        ends = [100 * value for value in hand.wilson(len(pies), len(before))]
+        same_text(row["PIEs (%)"], shown_interval(*ends, digits=1))
+        away = {
+            sample: mean(abs(float(one[sample]["signed_distance_linf"])) for one in distances)
+            for sample in before
+        }
+        near = [away[sample] for sample in before if sample in pies]
+        far = [away[sample] for sample in before if sample not in pies]
+        same_text(row["median distance of PIEs"], shown(hand.middle(near), 4))
+        same_text(row["of the others"], shown(hand.middle(far), 4))
+        rng = np.random.default_rng(SEED)
+        ends = hand.auroc_with_interval(near, far, RESAMPLES, rng)
+        same_text(row["AUROC of distance"], shown_interval(*ends))
+        assert (row["seeds"], row["enough seeds"]) == ("2", "no")
+
+
+def test_the_joint_model_is_that_of_another_solver(report):
+    printed = {
+        (row["compared with dense"], row["seed"], row["correctness"]): row
+        for row in report.table("joint")
+    }
+    expected = {}
+    for key, dense, other, method, view in views(report):
+        lost, scores = judged(report, dense, other, method, view)
+        expected[key] = joint(lost, scores)
+    p_values = hand.adjusted([row[2] if row else hand.NAN for row in expected.values()])
+    assert any(expected.values())
+    for (key, found), p in zip(expected.items(), p_values, strict=True):
+        row = printed[key]
+        if not found:
+            assert row["likelihood ratio"] == row["gain"] == "–"
+            continue
+        aurocs, ratio, _, coefficient = found
+        for heading, value in zip(("AUROC of rivals", "with distance"), aurocs, strict=True):
+            same_text(row[heading], shown(value, 3))
+        same_text(row["gain"].partition(" [")[0], shown(aurocs[1] - aurocs[0], 3))
+        same_text(row["likelihood ratio"], shown(ratio, 1))
+        same_text(row["coefficient of distance"], shown(coefficient, 2))
+        assert_probability(row["p (adjusted)"], p)
+
+
+RIDGE = 0.01
+
+
+def standard(values):
+    """Mean 0, deviation 1, what is infinite at the end of what is not; None without spread."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite or any(map(math.isnan, values)):
+        return None
+    clipped = [min(max(value, min(finite)), max(finite)) for value in values]
+    middle, size = mean(clipped), len(clipped)
+    deviation = math.sqrt(sum((value - middle) ** 2 for value in clipped) / size)
+    if deviation <= 1e-12 * max(1, *map(abs, clipped)):
+        return None
+    return [(value - middle) / deviation for value in clipped]
+
+
+def joint(lost, scores):
+    """AUROCs out of fold without and with distance, likelihood ratio, its p, and coefficient; None
+    of too few samples.
+    """
+    if min(sum(lost), len(lost) - sum(lost)) < ENOUGH:
+        return None
+    rivals = [scores[name] for name in PREDICTORS]
+    if (normal := scores.get("distance / predicted change")) is not None:
+        rivals.append([math.log(value) if value else -math.inf for value in normal])
+    columns = [column for column in map(standard, rivals) if column]
+    both = [*columns, standard(scores["distance"])]
+    (_, without), (weights, with_it) = (penalised(np.array(x).T, lost) for x in (columns, both))
+    ratio = 2 * (with_it - without)
+    aurocs = [out_of_fold(np.array(x).T, lost) for x in (columns, both)]
+    return aurocs, ratio, math.erfc(math.sqrt(max(ratio, 0) / 2)), weights[-1]
+
+
+def fitted(x, lost):
+    model = LogisticRegression(C=1 / RIDGE, tol=1e-10, max_iter=10_000)
+    return model.fit(x, lost)
+
+
+def penalised(x, lost):
+    """Coefficients, and the log-likelihood less the ridge's penalty."""
+    model = fitted(x, lost)
+    logits = model.decision_function(x)
+    signs = [1 if flag else -1 for flag in lost]
+    value = -sum(math.log1p(math.exp(-s * z)) for s, z in zip(signs, logits, strict=True))
+    return model.coef_[0], value - RIDGE * sum(model.coef_[0] ** 2) / 2
+
+
+def out_of_fold(x, lost):
+    flags, scores = np.array(lost), np.empty(len(lost))
+    folds = StratifiedKFold(5, shuffle=True, random_state=SEED)
+    for train, test in folds.split(x, flags):
+        scores[test] = fitted(x[train], flags[train]).decision_function(x[test])
+    near, far = split(scores.tolist(), lost)
+    return hand.auroc(far, near)
+
+
+def test_the_twins_are_as_far_from_their_samples_as_is_said(report):
+    rows = report.csv("twins")
+    assert rows
+    for row in rows:
+        dense = report.network(int(row["seed"]), "dense")
+        tensors = load_file(dense.folder / "twins/twins.safetensors")
+        place = int(row["place"]) - 1
+        image = tensors["images"][place].astype("float32") / np.float32(255)
+        largest = float(np.abs(tensors["twins"][place] - image).max())
+        assert math.isclose(float(row["distance"]), largest, rel_tol=1e-4, abs_tol=1e-6)
+        assert dense.rows("evaluation", "samples")[int(row["sample_id"])]["correct"]
