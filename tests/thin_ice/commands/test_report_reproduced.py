@@ -10,7 +10,8 @@ import html.parser
 import math
 import re
 from dataclasses import dataclass
-from statistics import mean
+from functools import cache
+from statistics import mean, median
 
 import by_hand as hand
 import numpy as np
@@ -24,7 +25,8 @@ from tiny_study import TINY, run_study
 from thin_ice.figures import theme
 from thin_ice.study.load import study_from
 
-EPS, RESAMPLES, SEED = 0.1, 10, 0
+EPS, RESAMPLES, SEED = 0.05, 10, 0
+FMN = {"kind": "fmn", "norm": "Linf", "steps": 10, "max_stepsize": 1}
 RUN = "digits-digits_cnn-pgd_at"
 SETS = ("kept", "lost", "rescued", "never")
 VIEWS = ("clean", "robust")
@@ -47,15 +49,23 @@ def study():
         | {
             "seeds": [0, 1],
             "sparsities": [0.5, 0.9],
-            "datasets": {"digits": {"validation": 0.2, "limit_train": 300, "limit_test": 80}},
+            "threat": {"norm": "Linf", "eps": EPS},
+            "autoattack": TINY["autoattack"] | {"batch_size": 100, "shard_size": 100},
+            "distances": {"attacks": [FMN]},
+            "datasets": {"digits": {"validation": 0.2, "limit_train": 500, "limit_test": 100}},
             "training": {
-                "dense": {"epochs": 4},
+                "dense": {"epochs": 8},
                 "prune": {"epochs": 1},
                 "finetune": {"epochs": 1},
             },
             "analysis": {"bootstrap": RESAMPLES, "seed": SEED},
         }
     )
+
+
+@cache
+def rows_of(path):
+    return {row["sample_id"]: row for row in pd.read_parquet(path).to_dict("records")}
 
 
 @dataclass
@@ -76,8 +86,7 @@ class Network:
 
     def rows(self, stage, file=None):
         """By sample id, in the table's order."""
-        path = self.folder / stage / f"{file or stage}.parquet"
-        return {row["sample_id"]: row for row in pd.read_parquet(path).to_dict("records")}
+        return rows_of(self.folder / stage / f"{file or stage}.parquet")
 
     def column(self, name):
         return [row[name] for row in self.rows("evaluation", "samples").values()]
@@ -579,7 +588,7 @@ def judged(report, dense, other, method, view):
         scores["distance, other seed (control)"] = [away[sample][2] for sample in ids]
         changes = other.rows("sensitivity")
         scores["distance / predicted change"] = [
-            found[sample][2] / abs(changes[sample]["predicted_change"]) for sample in ids
+            ratio(found[sample][2], abs(changes[sample]["predicted_change"])) for sample in ids
         ]
     if view == "robust":
         ends = dense.rows("breaking")
@@ -591,6 +600,10 @@ def judged(report, dense, other, method, view):
     for name, (column, sign) in PREDICTORS.items():
         scores[name] = [sign * float(rivals[sample][column]) for sample in ids]
     return [found[sample][0] == "lost" for sample in ids], scores
+
+
+def ratio(distance, change):
+    return distance / change if change else math.inf if distance else hand.NAN
 
 
 def views(report):
@@ -619,9 +632,14 @@ def resampled(lost, *scores):
             yield hand.auroc(a, b), hand.average_precision([*a, *b], flags)
 
 
+NOTHING = (hand.NAN,) * 3
+
+
 def predictor_row(scores, distance, lost):
     """AUROC, average precision and gain of distance, each with its ends; and the p-value."""
     near, far = split(scores, lost)
+    if not near or not far:
+        return (NOTHING,) * 3 + (hand.NAN,)
     own, best = hand.auroc(near, far), hand.auroc(*split(distance, lost))
     precision = hand.average_precision(scores, lost)
     draws = list(resampled(lost, scores, distance))
@@ -664,7 +682,10 @@ def test_the_predictors_and_their_figure_rank_the_same_samples(report):
             expected.append((key, name, lost, predictor_row(values, scores["distance"], lost)))
     assert len(printed) == len(figure) == len(expected)
     enough = [min(sum(lost), len(lost) - sum(lost)) >= ENOUGH for _, _, lost, _ in expected]
-    raw = [row[3] if told_ else hand.NAN for (_, _, _, row), told_ in zip(expected, enough)]
+    raw = [
+        row[3] if told_ else hand.NAN
+        for (_, _, _, row), told_ in zip(expected, enough, strict=True)
+    ]
     by_key = {}
     for row, drawn in zip(printed, figure, strict=True):
         key = row["compared with dense"], row["seed"], row["correctness"]
@@ -673,7 +694,8 @@ def test_the_predictors_and_their_figure_rank_the_same_samples(report):
         cells, drawn = by_key[key, name]
         kept = len(lost) - sum(lost)
         assert (cells["kept"], cells["lost"]) == (str(kept), str(sum(lost)))
-        for heading, ends in zip(("AUROC", "average precision", "gain of distance"), row[:3]):
+        headings = ("AUROC", "average precision", "gain of distance")
+        for heading, ends in zip(headings, row[:3], strict=True):
             same_text(cells[heading], told(ends, range(sum(lost)), range(kept)))
         same_text(cells["by chance"], shown(hand.share(lost), 2))
         same_text(cells["rank-biserial"], shown(2 * row[0][0] - 1, 2))
@@ -790,8 +812,10 @@ def test_the_overlap_of_lost_sets_is_counted_and_held_against_chance(report):
     for row in report.csv("overlap"):
         ends = [(row[f"method_{end}"], float(row[f"sparsity_{end}"])) for end in "ab"]
         values = figure[row["correctness"], *ends]
-        assert_row(row, jaccard=mean(value for value, _ in values))
-        assert_row(row, jaccard_by_chance=mean(chance for _, chance in values))
+        found = [pair for pair in values if not math.isnan(pair[0])]
+        assert_row(row, seeds=len(found))
+        means = [mean(part) for part in zip(*found, strict=True)] or [hand.NAN] * 2
+        assert_row(row, jaccard=means[0], jaccard_by_chance=means[1])
 
 
 def moved(dense, other):
@@ -898,11 +922,11 @@ def test_the_joint_model_is_that_of_another_solver(report):
         if not found:
             assert row["likelihood ratio"] == row["gain"] == "–"
             continue
-        aurocs, ratio, _, coefficient = found
+        aurocs, likelihood, _, coefficient = found
         for heading, value in zip(("AUROC of rivals", "with distance"), aurocs, strict=True):
             same_text(row[heading], shown(value, 3))
         same_text(row["gain"].partition(" [")[0], shown(aurocs[1] - aurocs[0], 3))
-        same_text(row["likelihood ratio"], shown(ratio, 1))
+        same_text(row["likelihood ratio"], shown(likelihood, 1))
         same_text(row["coefficient of distance"], shown(coefficient, 2))
         assert_probability(row["p (adjusted)"], p)
 
@@ -935,9 +959,9 @@ def joint(lost, scores):
     columns = [column for column in map(standard, rivals) if column]
     both = [*columns, standard(scores["distance"])]
     (_, without), (weights, with_it) = (penalised(np.array(x).T, lost) for x in (columns, both))
-    ratio = 2 * (with_it - without)
+    gain = 2 * (with_it - without)
     aurocs = [out_of_fold(np.array(x).T, lost) for x in (columns, both)]
-    return aurocs, ratio, math.erfc(math.sqrt(max(ratio, 0) / 2)), weights[-1]
+    return aurocs, gain, math.erfc(math.sqrt(max(gain, 0) / 2)), weights[-1]
 
 
 def fitted(x, lost):

@@ -29,7 +29,7 @@ def table(finished: Finished) -> pd.DataFrame:
         return pd.DataFrame(columns=COLUMNS)
     groups = finished.overlap.groupby(PAIR, sort=False)
     means = groups[list(MEANS)].mean()
-    return means.assign(seeds=groups.seed.nunique()).reset_index()[COLUMNS]
+    return means.assign(seeds=groups.jaccard.count()).reset_index()[COLUMNS]
 
 
 def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
