@@ -1,5 +1,6 @@
 """Small finished tables, made by hand: any number of runs, methods, sparsities and seeds."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -47,6 +48,14 @@ def make_finished(
         **more_tables(points),
         twins=tuple(make_twins(run, seed) for run in names for seed in seeds),
     )
+
+
+def dense_alone():
+    """A study that compares no networks: its tables of comparisons have columns and no rows."""
+    finished = make_finished(methods=1, seeds=(0,), samples=20, again=False)
+    empty = ("thin_ice", "samples", "predictors", "thickness", "joint", "classes", "pies")
+    tables = {name: getattr(finished, name)[:0] for name in (*empty, "overlap", "movement")}
+    return replace(finished, twins=(), **tables)
 
 
 def make_study(methods=("m0",), sparsities=(0.9,), seeds=(0,), eps=EPS, norm="Linf"):

@@ -140,3 +140,30 @@ def test_a_table_read_from_a_file_has_no_warnings_where_the_cell_is_empty(tmp_pa
     assert not any(
         "AutoAttack itself" in text for text in c.caveats(replace(finished, accuracy=read))
     )
+
+
+def test_a_control_as_strong_as_pruning_is_a_caveat_and_a_weak_one_is_none():
+    pairs = make_finished().main_pairs.assign(lost_samples=20, kept_samples=20)
+    control = pairs.method.isin(["second_seed", "dense_again"])
+    pairs["auroc_lost"] = np.where(control, 0.6, 0.9)
+    pairs["auroc_lost_high"] = np.where(control, 0.89, 1.0)
+    assert c.strong_controls(pairs) == []
+    clean = pairs.correctness == "clean"
+    pairs.loc[clean & (pairs.method == "second_seed"), "auroc_lost_high"] = 0.9
+    (said,) = c.strong_controls(pairs)
+    assert "clean correctness" in said
+    assert "in 2 of 4 controls" in said
+    assert "reaches 0.90" in said
+    assert c.strong_controls(pairs.assign(lost_samples=1)) == []
+    assert c.strong_controls(pairs[:0]) == []
+
+
+def test_pies_of_few_seeds_and_separated_models_are_caveats():
+    few, many = make_finished(seeds=(0, 1)), make_finished(seeds=range(5), samples=20)
+    assert "rest on 2 seeds in 5 of 5 populations" in c.few_seeds_for_pies(few.pies)[0]
+    assert c.few_seeds_for_pies(many.pies) == []
+    assert c.few_seeds_for_pies(pd.DataFrame()) == []
+    assert c.separated(few.joint) == []
+    few.joint.loc[:2, "auroc_with"] = 0.995
+    assert c.separated(few.joint)[0].startswith(f"In 3 of {len(few.joint)} joint models")
+    assert c.separated(few.joint.assign(likelihood_ratio=np.nan)) == []

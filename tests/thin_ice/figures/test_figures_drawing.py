@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from make_tables import make_finished
+from make_tables import dense_alone, make_finished
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
@@ -29,6 +29,12 @@ def drawn(name, finished):
 @pytest.fixture(scope="module", params=STUDIES)
 def finished(request):
     return make_finished(**STUDIES[request.param])
+
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """Pictures of a few kilobytes, in less time."""
+    monkeypatch.setattr(theme, "DPI", 30)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +128,25 @@ def test_empty_sets_failed_distances_and_missing_aurocs_are_drawn(name, tmp_path
     with np.errstate(all="raise"):
         shown = show(name, finished, tmp_path)
     assert all(path.stat().st_size for path in shown.files)
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_a_study_of_dense_networks_alone_is_drawn_and_says_so(name, tmp_path, coarse):
+    shown = show(name, dense_alone(), tmp_path)
+    assert shown.sentence.endswith(".")
+    if EXHIBITS[name].section in ("thin_ice", "who", "movement"):
+        assert shown.sentence.startswith(("No ", "There are no "))
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_one_seed_and_one_class_that_is_lost_whole_are_drawn(name, tmp_path, coarse):
+    finished = make_finished(methods=1, sparsities=(0.9,), seeds=(0,), samples=30, again=False)
+    samples, classes = finished.samples, finished.classes
+    own = (samples.label == 3) & samples.set.isin(["kept", "lost"])
+    samples.loc[own, "set"] = "lost"
+    classes.loc[classes.label == 3, "lost_percent"] = 100.0
+    classes.loc[classes.label == 4, ["right", "lost"]] = 0
+    assert show(name, finished, tmp_path).sentence
 
 
 def test_a_dense_network_that_has_nothing_right_is_drawn(tmp_path):

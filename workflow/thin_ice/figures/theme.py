@@ -12,6 +12,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 from PIL import Image
@@ -101,6 +102,8 @@ def _settle(figure: Figure) -> None:
     """Lay the panels out once; doing it again for each format takes longer than drawing."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    for ax in figure.axes:  # the last bits of a layout differ from one to the next
+        ax.set_position(np.round(ax.get_position(original=True).bounds, 9))
 
 
 def _picture(figure: Figure) -> Image.Image:

@@ -47,8 +47,7 @@ def draw(_: pd.DataFrame, finished: Finished) -> Figure:
         _network(block, one)
         title = titled(one.run, f"dense, seed {one.seed}", finished.runs)
         first = block[0, 0]
-        text = {"transform": first.transAxes, "fontweight": "bold", "fontsize": "small"}
-        first.text(0, 1.3, title, **text)
+        first.set_title(f"{title}\n{first.get_title(loc='left')}", fontsize="small")
     said = "difference: grey is none, stretched to its own largest value; the factor stands above"
     head(figure, TITLE, [key(said)])
     return figure
