@@ -31,15 +31,15 @@ def _apart(rows: pd.DataFrame, say: Callable[[pd.DataFrame, str], str]) -> str:
 
 def densities_sentence(bins: pd.DataFrame) -> str:
     """How much of their area the histograms of lost and kept samples share."""
-    areas = "the histograms of lost and kept samples share of their area"
-    return _by_view(bins, lambda here: f"{areas} {_apart(here, _shared_areas)}")
+    areas = "area that the histograms of lost and kept samples share"
+    return _by_view(bins, lambda here: f"{areas}: {_apart(here, _shared_areas)}")
 
 
 def _shared_areas(bins: pd.DataFrame, what: str) -> str:
     areas = [_shared(one) for _, one in bins.groupby(["run", "method", "sparsity"])]
     told = [area for area in areas if area is not None]
     if not told:
-        return f"too few samples in {counted(len(areas), what)}"
+        return f"too few samples to say in {counted(len(areas), what)}"
     return f"{span(told, 0)} % in {counted(len(told), what)}"
 
 
@@ -65,7 +65,7 @@ def _thick(marks: pd.DataFrame, what: str) -> str:
     values = marks.to_distance.astype(float)
     some = values[values > 0].tolist()
     none = len(values) - len(some)
-    text = f"{span(some, 3) if some else 'nothing'} in {counted(len(some) or none, what)}"
+    text = f"{span(some, 3) if some else '0'} in {counted(len(some) or none, what)}"
     return text + (f" (0 in {none} more)" if none and some else "")
 
 
