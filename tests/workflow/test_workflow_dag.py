@@ -146,8 +146,8 @@ def test_the_slurm_profile_plans_the_full_study_from_the_checkout(tmp_path):
 
 GPU_RULES = {
     *("dense", "prune", "finetune", "selection"),
-    *("autoattack", "evaluate", "distances", "indicators", "breaking", "twins"),
-    *("rivals", "sensitivity"),
+    *("autoattack", "evaluate", "distances", "indicators"),
+    *("rivals", "sensitivity", "breaking", "twins"),
 }
 
 

@@ -39,7 +39,8 @@ SAVED = jobs("study")  # the resolved study
 TABLES = jobs("analyse", "report")
 (FMN,) = STUDY["distances"]["attacks"]
 TRAINED = ALL - jobs("study", "dataset")
-ATTACKED = jobs("autoattack", "evaluate") | TABLES
+ATTACKED = jobs("autoattack", "evaluate", "breaking") | TABLES
+MEASURED = jobs("distances", "breaking", "twins") | TABLES
 JUDGED = ("autoattack", "evaluate", "indicators", "distances", "sensitivity")
 FINETUNED = ("finetune", "selection")
 PRUNING = jobs("prune", *FINETUNED, *JUDGED, variants=PRUNED) | TABLES
@@ -54,12 +55,12 @@ def network(variants, seeds=(0, 1), run=RUN):
 
 
 def evaluated(*variants):
-    return jobs("evaluate", variants=variants) | TABLES
+    return jobs("evaluate", "breaking", variants=variants) | TABLES
 
 
 def claimed(*variants):
     """The jobs that run these networks' claimed protocols, and the tables."""
-    return jobs("evaluate", "indicators", variants=variants) | TABLES
+    return jobs("evaluate", "indicators", "breaking", variants=variants) | TABLES
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +223,7 @@ STUDY_EDITS = {
     "the dense networks are fine-tuned again or not": ({"dense_again": False}, TABLES | SAVED),
     "the steps of PGD measure the rivals again": (
         {"rivals": {"steps": 5}},
-        jobs("rivals") | SAVED,
+        jobs("rivals") | TABLES | SAVED,
     ),
     "selection on test is measured or not": (
         {"selection_on_test": False},
@@ -230,7 +231,7 @@ STUDY_EDITS = {
     ),
     "the steps of FMN measure distances again": (
         {"distances": {"attacks": [FMN | {"steps": 3}]}},
-        jobs("distances") | TABLES | SAVED,
+        MEASURED | SAVED,
     ),
     "one more attack measures distances again": (
         {
@@ -241,8 +242,17 @@ STUDY_EDITS = {
                 ]
             }
         },
-        jobs("distances") | TABLES | SAVED,
+        MEASURED | SAVED,
     ),
+    "the rounds of the breaking radius look for it again": (
+        {"breaking.rounds": 2},
+        jobs("breaking") | TABLES | SAVED,
+    ),
+    "without rounds nobody looks for breaking radii": (
+        {"breaking.rounds": 0},
+        TABLES | SAVED,
+    ),
+    "the number of twins is the twins'": ({"twins": 3}, jobs("twins", "report") | SAVED),
     "the samples of the indicators are looked at again": (
         {"indicators": {"samples": 6, "points": 1}},
         jobs("indicators") | TABLES | SAVED,
@@ -344,10 +354,12 @@ COMMANDS = {
     "selection": jobs("selection") | TABLES,
     "autoattack": ATTACKED,
     "evaluate": evaluated(*EVERY),
-    "distances": jobs("distances") | TABLES,
+    "distances": MEASURED,
+    "breaking": jobs("breaking") | TABLES,
+    "twins": jobs("twins"),
     "indicators": jobs("indicators") | TABLES,
-    "rivals": jobs("rivals"),
-    "sensitivity": jobs("sensitivity"),
+    "rivals": jobs("rivals") | TABLES,
+    "sensitivity": jobs("sensitivity") | TABLES,
     "analyse": TABLES,
     "report": jobs("report"),
 }
@@ -365,14 +377,18 @@ MODULES = {
     "evaluation/claimed.py": jobs("selection") | evaluated(*EVERY),
     "evaluation/selection.py": jobs("selection") | TABLES,
     "evaluation/overestimate.py": TABLES,
-    "margins/distance.py": jobs("distances") | TABLES,
-    "margins/rivals.py": jobs("rivals"),
-    "margins/sensitivity.py": jobs("sensitivity"),
+    "evaluation/breaking.py": jobs("breaking") | TABLES,
+    "commands/rows.py": jobs("breaking", "twins") | TABLES,
+    "margins/distance.py": MEASURED,
+    "margins/rivals.py": jobs("rivals") | TABLES,
+    "margins/sensitivity.py": jobs("sensitivity") | TABLES,
+    "margins/twins.py": jobs("twins"),
     "attacks/indicators.py": jobs("indicators") | TABLES,
     "attacks/claimed.py": jobs("selection") | claimed(*EVERY),
     "evaluation/flags.py": jobs("indicators") | TABLES,
     "margins/statistics.py": TABLES,
-    "attacks/fmn.py": jobs("distances") | TABLES,
+    "margins/joint.py": TABLES,
+    "attacks/fmn.py": MEASURED,
     "attacks/fab.py": NOTHING,  # no attack of this study
     "evaluation/curves.py": TABLES,
     "figures/auroc.py": jobs("report"),
@@ -587,9 +603,13 @@ GONE = {
     f"{RUN}/seed1/hydra-0.5/model.safetensors": network(HYDRA, [1]) - jobs("prune"),
     f"{RUN}/seed1/lwm-0.9/pruned/provenance.json": network(["lwm-0.9"], [1]),
     f"{RUN}/seed1/dense/distances/distances.parquet": (
-        jobs("distances", seeds=[1], variants=DENSE) | TABLES
+        jobs("distances", "breaking", "twins", seeds=[1], variants=DENSE) | TABLES
     ),
-    f"{RUN}/seed1/dense/evaluation": jobs("evaluate", seeds=[1], variants=DENSE) | TABLES,
+    f"{RUN}/seed1/dense/evaluation": (
+        jobs("evaluate", "breaking", seeds=[1], variants=DENSE) | TABLES
+    ),
+    f"{RUN}/seed0/dense/breaking/breaking.parquet": jobs("breaking", seeds=[0]),
+    f"{RUN}/seed0/dense/twins/twins.safetensors": jobs("twins", seeds=[0]),
     "data/digits/dataset.safetensors": ALL - SAVED,
     "study/provenance.json": SAVED,
     "report/auroc.png": jobs("report"),

@@ -1,4 +1,6 @@
-"""The thin-ice analysis: who was lost, who was rescued, and where they stood on the dense network."""
+"""The thin-ice analysis: who was lost, who was rescued, where they stood on the dense network, and
+what else might have told.
+"""
 
 
 rule analyse:

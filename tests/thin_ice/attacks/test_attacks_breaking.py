@@ -14,7 +14,7 @@ from thin_ice.attacks.versions import CascadeSettings
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.data.split import Split
 from thin_ice.evaluation import breaking
-from thin_ice.evaluation.breaking import Grid, Known, Search, breaking_table, next_radii
+from thin_ice.evaluation.breaking import Grid, Known, Search, breaking_table, coarsest, next_radii
 from thin_ice.evaluation.cascade import Cascade, run_shard
 
 EPS, ROUNDS = 0.1, 2
@@ -269,6 +269,21 @@ def test_a_standing_sample_is_first_attacked_at_twice_or_four_times_eps():
     distance = torch.tensor([0.05, 0.199, 0.201, 0.6, math.inf, math.nan]).double()
     assert Grid(EPS, 2).ends(distance).tolist() == [8, 8, 16, 16, 16, 16]
     assert Grid(8 / 255, 3).radius(8) == 8 / 255
+
+
+def test_coarse_radii_come_before_fine_ones_and_small_before_large():
+    assert coarsest(torch.tensor([3, 8, 0, 16, 12])).tolist() == [0, 0, 0, 16, 0]
+    assert coarsest(torch.tensor([6, 3, 2, 0, 2])).tolist() == [0, 0, 2, 0, 2]
+    assert coarsest(torch.tensor([0, 0])).tolist() == [0, 0]
+
+
+def test_each_radius_is_attacked_once_however_many_samples_there_are(linear, tmp_path):
+    model, split = linear
+    for known in (known_of(model, split, closed_form(model, split)), known_of(model, split)):
+        _, facts = table_of(model, split, known, tmp_path)
+        radii = 3 * 2**ROUNDS - 1
+        assert radii - 3 <= facts["calls"] <= radii
+        (tmp_path / "state").unlink()
 
 
 def test_a_flip_that_autoattack_misses_widens_the_search_and_is_counted(linear, tmp_path):

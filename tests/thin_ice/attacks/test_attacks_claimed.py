@@ -149,6 +149,15 @@ def test_a_silent_success_is_robust_at_the_last_iterate_and_not_at_every_one():
     assert outcomes == {4: (True, False), 5: (False, False)}
 
 
+def test_a_start_that_fools_is_no_iterate():
+    # At 0.6 class 1 wins; the one step goes on to 0.7, where class 0 does.
+    model = NarrowWindow(centre=0.62, width=0.05)
+    image, label = torch.full((1, 1, 1, 1), 0.6), torch.tensor([0])
+    protocol = attack(eps=0.2, step_size=0.1, steps=1, start="clean")
+    found = run_protocol(model, image, label, ThreatModel("Linf", 0.2), protocol, torch.Generator())
+    assert (bool(found.robust_last), bool(found.robust_any)) == (True, True)
+
+
 def plain_losses(logits, label):
     """One sample's losses from the definitions, in plain Python."""
     z = [float(value) for value in logits]

@@ -57,6 +57,19 @@ def test_correct_samples_of_a_linear_classifier_meet_the_closed_form(norm, steps
 
 
 @pytest.mark.parametrize("norm", NORMS)
+def test_where_another_class_is_nearer_the_runner_up_s_boundary_is_met(norm):
+    model, images = linear(3), greys(60)
+    logits = model(images)
+    best = logits.topk(2, dim=1)
+    slope = model[1].weight[best.indices[:, 0]] - model[1].weight[best.indices[:, 1]]
+    runner_up = (best.values[:, 0] - best.values[:, 1]) / DUAL_NORM[norm](slope)
+    exact = closed_form(model, images, best.indices[:, 0], norm)
+    assert (runner_up > 1.01 * exact).sum() >= 5
+    found = fmn(model, images, best.indices[:, 0], norm, steps=200, max_stepsize=1.0)
+    assert (found.distance < 1.01 * runner_up + ROUNDING).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
 def test_misclassified_samples_of_a_linear_classifier_meet_the_closed_form(norm):
     model, images = linear(2), greys(40)
     labels = 1 - model(images).argmax(1)
@@ -122,10 +135,20 @@ def test_no_sample_s_result_depends_on_its_batch_mates(trained, digits, norm):
         torch.testing.assert_close(alone.adversarial, together.adversarial[i : i + 1])
 
 
+def shrunk_to(delta, total):
+    """Shrink all values by one threshold, found by halving, until their sizes sum to ``total``."""
+    low, high = 0.0, delta.abs().max().item()
+    for _ in range(100):
+        middle = (low + high) / 2
+        left = (delta.abs() - middle).clamp_min(0).sum()
+        low, high = (middle, high) if left > total else (low, middle)
+    return delta.sign() * (delta.abs() - high).clamp_min(0)
+
+
 def by_hand(model, image, label, norm, steps, max_stepsize):
     """The published loop for one image, every case an if. Returns the smallest flip on its way."""
-    power = {"Linf": math.inf, "L2": 2}[norm]
-    dual = {"Linf": 1, "L2": 2}[norm]
+    power = {"Linf": math.inf, "L2": 2, "L1": 1, "L0": 0}[norm]
+    dual = {"Linf": 1, "L2": 2, "L1": math.inf}.get(norm)
 
     def signed(x):
         logits = model(x[None])[0]
@@ -133,7 +156,7 @@ def by_hand(model, image, label, norm, steps, max_stepsize):
 
     side = 1
     side = 1 if signed(image) > 0 else -1
-    delta, eps, smallest = torch.zeros_like(image), 0.0, math.inf
+    delta, eps, smallest = torch.zeros_like(image), float(norm == "L0"), math.inf
     for step in range(steps):
         cosine = (1 + math.cos(math.pi * step / steps)) / 2
         gamma = 0.001 + 0.049 * cosine
@@ -144,7 +167,12 @@ def by_hand(model, image, label, norm, steps, max_stepsize):
         loss, size = loss.item(), delta.flatten().norm(p=power).item()
         if loss < 0:
             smallest = min(smallest, size)
-            eps = min(eps * (1 - gamma), smallest)
+            if norm == "L0":
+                eps = max(1.0, min(eps - 1, math.floor(eps * (1 - gamma)), smallest))
+            else:
+                eps = min(eps * (1 - gamma), smallest)
+        elif norm == "L0":
+            eps = max(eps + 1, math.floor(eps * (1 + gamma)))
         elif math.isfinite(smallest):
             eps = eps * (1 + gamma)
         else:
@@ -154,13 +182,18 @@ def by_hand(model, image, label, norm, steps, max_stepsize):
         delta = delta - alpha * gradient / gradient.norm()
         if norm == "Linf":
             delta = delta.clamp(-eps, eps)
-        elif delta.norm() > eps:
+        elif norm == "L0":
+            smallest_kept = delta.abs().flatten().sort(descending=True).values[int(eps) - 1]
+            delta = torch.where(delta.abs() >= smallest_kept, delta, 0)
+        elif norm == "L1" and delta.abs().sum() > eps:
+            delta = shrunk_to(delta, eps)
+        elif norm == "L2" and delta.norm() > eps:
             delta = delta * eps / delta.norm()
         delta = (image + delta).clamp(0, 1) - image
     return smallest
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", ["L0", "L1", *NORMS])
 @pytest.mark.parametrize("stepsize", [0.3, 3.0])
 def test_fmn_equals_a_plain_loop_over_single_images(trained, digits, norm, stepsize):
     model, split = copy.deepcopy(trained).double(), digits["test"].head(8)
@@ -192,7 +225,9 @@ def test_the_distance_is_the_smallest_flip_that_the_attack_visited(trained, digi
 
 def test_margin_is_positive_where_the_label_wins():
     logits = torch.tensor([[3.0, 1.0, 2.0], [3.0, 1.0, 2.0], [5.0, 5.0, 0.0]])
-    assert torch.equal(margin(logits, torch.tensor([0, 1, 0])), torch.tensor([1.0, -2.0, 0.0]))
+    expected = torch.tensor([1.0, -2.0, 0.0])
+    for shift in (0, -9, 9):  # logits below zero are logits too
+        assert torch.equal(margin(logits + shift, torch.tensor([0, 1, 0])), expected)
 
 
 def test_the_network_gets_no_parameter_gradients(network, images, labels):

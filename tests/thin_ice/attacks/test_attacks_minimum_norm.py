@@ -181,6 +181,23 @@ def test_what_does_not_flip_when_looked_at_again_was_not_found(images):
     assert torch.equal(found.adversarial, images)
 
 
+class Wavering(nn.Module):
+    """Says another class each time it is asked, as a tie may when a batch changes."""
+
+    calls = 0
+
+    def forward(self, images):
+        self.calls += 1
+        return torch.eye(2)[[self.calls % 2]].expand(len(images), 2)
+
+
+def test_where_no_flip_was_seen_none_is_confirmed(images):
+    right = torch.ones(len(images), dtype=torch.bool)
+    labels = torch.zeros(len(images), dtype=torch.int64)
+    found = Nearest(images, "Linf").confirmed(Wavering(), labels, right)
+    assert found.distance.isinf().all()
+
+
 def test_a_point_outside_the_box_is_brought_into_it_and_its_distance_is_that_points(images):
     model = linear(classes=2)
     labels = model(images).argmax(1)

@@ -72,6 +72,12 @@ def test_a_network_attacked_in_training_mode_is_switched_to_evaluation_and_not_b
     assert switched(odd, EPS)["mode"].mode == "eval"
 
 
+@pytest.mark.parametrize("share", [0.995, 1.005])
+def test_an_eps_that_is_off_by_little_is_still_another(share):
+    near = Protocol("a test", share * EPS, EPS / 4, 10)
+    assert switched(near, EPS)["eps"].eps == EPS
+
+
 def test_only_pgd_of_several_steps_can_lose_an_adversarial_iterate():
     blind = {name for name, protocol in PROTOCOLS.items() if returns_last(protocol)}
     assert set(PROTOCOLS) - blind == {"harp_fgsm", "harp_apgd50"}

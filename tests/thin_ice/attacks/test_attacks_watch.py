@@ -129,6 +129,15 @@ def test_a_watched_network_that_is_cut_gives_zero_gradients_and_the_same_logits(
     assert watched.trajectory().no_gradient.all()
 
 
+def test_the_last_point_stays_what_it_was_when_an_attack_moves_on_in_place(case):
+    watched = Watched(case.target, case.labels, cross_entropy, cut=False)
+    points = case.images.clone()
+    with torch.no_grad():
+        watched(points)
+    points.add_(0.5)
+    assert torch.equal(watched.trajectory().last, case.images)
+
+
 def test_a_gradient_that_is_not_finite_is_not_available(case):
     watched = Watched(case.target, case.labels, cross_entropy, cut=False)
     images = case.images.clone().requires_grad_(True)

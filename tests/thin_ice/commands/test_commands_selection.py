@@ -113,6 +113,7 @@ def test_another_network_is_told_from_the_replay(made):
     found = compared(other, tuned)
     assert not found["same_weights"]
     assert found["largest_difference"] == pytest.approx(0.25)
+    assert compared(tuned, other) == found  # whichever is the larger
 
 
 def test_a_study_that_does_not_ask_for_it_has_no_such_job():

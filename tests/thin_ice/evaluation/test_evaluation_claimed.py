@@ -12,7 +12,7 @@ from thin_ice.attacks.switches import switched
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
 from thin_ice.evaluation import claimed
-from thin_ice.evaluation.claimed import clean_table, protocol_table
+from thin_ice.evaluation.claimed import claimed_outcomes, clean_table, protocol_table
 from thin_ice.evaluation.metrics import metrics
 from thin_ice.models.network import Architecture
 from thin_ice.randomness import generator
@@ -73,6 +73,13 @@ def test_a_protocols_columns_are_its_outcomes_at_the_studys_eps(split):
     assert table.claimed_wild.tolist() == outcome.robust_last.tolist()
     assert table.claimed_wild_any_iterate.tolist() == outcome.robust_any.tolist()
     assert 0 < table.claimed_wild_any_iterate.sum() < table.claimed_wild.sum() < 40
+
+
+def test_what_selection_watches_is_what_the_evaluation_calls_claimed(split):
+    """At the study's eps, by the authors' count, which is not that of every iterate."""
+    table, _ = protocol_table(network(), split, THREAT, {"wild": WILD}, seed=3)
+    found = claimed_outcomes(network(), split, THREAT, WILD, (3, "claimed", "wild"))
+    assert found.tolist() == table.claimed_wild.tolist()
 
 
 def test_whoever_is_robust_at_every_iterate_is_robust_at_the_last(split):

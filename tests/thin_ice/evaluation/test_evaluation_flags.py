@@ -49,6 +49,10 @@ def test_unstable_predictions_are_a_mean_over_samples_and_no_share():
     assert one["value"] == pytest.approx(0.107901)
 
 
+def test_a_mean_is_no_count_and_of_few_samples_it_is_raised_too():
+    assert found(rows(4, change=0.2))["unstable_predictions"]["raised"]
+
+
 def test_attacks_are_judged_apart_and_the_samples_counted_once():
     both = pd.concat([rows(10, silent_success=10), rows(10, attack="apgd_ce")])
     result = network_indicators(both, 12, ["pgd", "apgd_ce"])

@@ -52,6 +52,12 @@ def test_misclassified_samples_do_not_count():
     assert rows.optimality["a"] == 1
 
 
+def test_one_distance_alone_tells_no_attacks_apart():
+    rows = standing({"found": [0.2, np.inf], "failed": [np.inf, np.inf]})
+    assert rows.optimality["found"] == 1
+    assert np.isnan(rows.optimality["failed"])
+
+
 @pytest.mark.parametrize("values", [[], [np.inf, np.inf]])
 def test_where_nothing_is_found_there_is_no_optimality(values):
     table = pd.DataFrame({"a": np.array(values, dtype=float)})

@@ -3,11 +3,18 @@
 import numpy as np
 import planted
 import pytest
+from scipy.stats import binom
 from sklearn.isotonic import IsotonicRegression
 
 from thin_ice.margins.analysis import pairs_of
 from thin_ice.margins.resampling import once, plain_counts
-from thin_ice.margins.thickness import SHARES, thickness, thickness_table, thickness_with_interval
+from thin_ice.margins.thickness import (
+    SHARES,
+    exact_bounds,
+    thickness,
+    thickness_table,
+    thickness_with_interval,
+)
 from thin_ice.margins.views import views_of
 
 
@@ -66,22 +73,46 @@ def test_a_planted_threshold_is_found(seed):
     for share in (0.2, 0.5):
         row = thickness_with_interval(distances, lost, share, counts)
         assert row["thickness"] == pytest.approx(1, abs=0.03)
-        assert row["thickness_low"] > 0.9
-        assert row["thickness_high"] < 1.1
+        assert 0.9 < row["thickness_low"] < 1 < row["thickness_high"] < 1.1
 
 
-def test_the_interval_covers_a_planted_thickness():
-    """The chance exp(-2 d) falls to ``share`` at log(1 / share) / 2."""
-    rng, draws = np.random.default_rng(1), 60
-    for share in (0.2, 0.5):
-        truth, hits = np.log(1 / share) / 2, 0
-        for _ in range(draws):
-            distances = rng.exponential(1, 400)
-            lost = rng.random(400) < np.exp(-2 * distances)
-            counts = plain_counts(400, 100, rng)
+def drops(distances):
+    return np.where(distances < 0.5, 0.8, 0.01)
+
+
+def falls(distances):
+    return np.exp(-2 * distances)
+
+
+@pytest.mark.parametrize(
+    ("chance", "truth"), [(drops, lambda q: 0.5), (falls, lambda q: -np.log(q) / 2)]
+)
+def test_the_interval_covers_a_planted_thickness(chance, truth):
+    """The least of three shares, each within three deviations of 95 in 100."""
+    rng, draws = np.random.default_rng(1), 80
+    hits = dict.fromkeys(SHARES, 0)
+    for _ in range(draws):
+        distances = rng.exponential(1, 300)
+        lost = rng.random(300) < chance(distances)
+        counts = plain_counts(300, 50, rng)
+        for share in SHARES:
             row = thickness_with_interval(distances, lost, share, counts)
-            hits += row["thickness_low"] <= truth <= row["thickness_high"]
-        assert hits >= 0.85 * draws, share
+            hits[share] += row["thickness_low"] <= truth(share) <= row["thickness_high"]
+    assert min(hits.values()) >= binom.ppf(0.0013, draws, 0.95), hits
+
+
+def test_the_exact_bounds_by_hand():
+    """At a share of one half: 6 of 6 lost have a chance of 1 / 64, 5 of 5 one of 1 / 32."""
+    distances, lost = np.arange(1.0, 21), np.arange(20) < 10
+    assert exact_bounds(distances, lost, 0.5, 10.0) == (5, 16)
+    assert exact_bounds(distances[:15], lost[:15], 0.5, 10.0) == (5, 15)
+    assert exact_bounds(distances[5:], lost[5:], 0.5, 10.0) == (0, 16)
+
+
+def test_samples_of_equal_distance_bound_the_thickness_together():
+    distances = np.repeat([1.0, 2.0, 3.0, np.inf], [4, 4, 4, 4])
+    lost = distances < 2.5
+    assert exact_bounds(distances, lost, 0.5, 2.0) == (1, np.inf)
 
 
 def test_nobody_lost_is_no_thickness_and_everybody_lost_reaches_the_farthest():
@@ -114,6 +145,14 @@ def test_a_pair_has_a_row_for_every_norm_and_share():
         .thickness.apply(lambda values: values.is_monotonic_decreasing)
         .all()
     )
+
+
+def test_nobody_lost_among_many_bounds_the_thickness():
+    """At 5 in 100, 71 samples stay without a loss 2.62 times in 100, and 72 samples 2.49 times."""
+    distances, lost = np.arange(1.0, 201), np.zeros(200, bool)
+    counts = plain_counts(200, 20, np.random.default_rng(0))
+    row = thickness_with_interval(distances, lost, 0.05, counts)
+    assert row == {"thickness": 0, "thickness_low": 0, "thickness_high": 72}
 
 
 def test_a_dense_network_without_a_right_sample_has_no_thickness():

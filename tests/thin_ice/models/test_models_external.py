@@ -194,11 +194,18 @@ def test_logits_that_are_none_are_refused(theirs, images):
     assert require_logits(theirs, images, 10, "x").shape == (12, 10)
     assert "not 3 logits" in refusal(require_logits, theirs, images, 3, "x")
     assert "(12, 1, 8, 8)" in refusal(require_logits, nn.Identity(), images, 10, "x")
-    assert "NaN" in refusal(require_logits, theirs, images * float("nan"), 10, "x")
+    for value in ("nan", "inf"):  # in one image alone
+        one = images.clone()
+        one[3] = float(value)
+        assert "NaN" in refusal(require_logits, nn.Flatten(), one, 64, "x")
 
 
 def test_a_network_that_computes_something_else_is_refused(theirs, images):
     ours = logits(theirs, images)
     require_same_logits(ours, ours + 1e-5, "x", "digits_cnn")
-    message = refusal(require_same_logits, ours, 2 * ours, "x", "digits_cnn")
-    assert "another network" in message
+    for theirs_instead in (2 * ours, ours + 1, ours - 1):
+        message = refusal(require_same_logits, ours, theirs_instead, "x", "digits_cnn")
+        assert "another network" in message
+    assert "another network" in refusal(
+        require_same_logits, ours, ours * float("nan"), "x", "digits_cnn"
+    )

@@ -233,6 +233,8 @@ def jobs():
         if network.variant == "dense":
             found[f"dense {name}"] = study.dense_job(network)
             found[f"rivals {name}"] = study.rivals_job(network)
+            found[f"breaking {name}"] = study.breaking_job(network)
+            found[f"twins {name}"] = study.twins_job(network)
             continue
         if network.pruned:
             found[f"prune {name}"] = study.prune_job(network)
@@ -259,7 +261,8 @@ def jobs():
                 f"distances {o} {m}"
                 for o in ("natural", "pgd_at")
                 for m in ("dense", "dense_again", "lwm", "hydra")
-            },
+            }
+            | {f"twins {objective} dense" for objective in ("natural", "pgd_at")},
         ),
         ("margins/rivals", {"rivals natural dense", "rivals pgd_at dense"}),
         (

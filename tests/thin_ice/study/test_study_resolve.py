@@ -112,7 +112,7 @@ def jobs(study):
     for network in study.networks():
         stages = ["autoattack", "evaluate", "distances", "indicators"]
         stages += {
-            "dense": ["dense", "rivals"],
+            "dense": ["dense", "rivals", "breaking", "twins"],
             "dense_again": ["finetune", "sensitivity"],
         }.get(network.variant, ["prune", "finetune", "selection", "sensitivity"])
         for stage in stages:
@@ -133,7 +133,10 @@ def test_a_job_is_canonical_json_whatever_the_order_of_the_keys(miniature):
 
 
 CHANGES = {
-    "autoattack.square_queries": (30, {"autoattack"}),
+    "autoattack.square_queries": (30, {"autoattack", "breaking"}),
+    "autoattack.keep_examples": (False, {"autoattack"}),
+    "breaking.rounds": (2, {"breaking"}),
+    "twins": (4, {"twins"}),
     "methods.hydra.scores": ("random", {"prune hydra"}),
     "methods.radmm.rho": (0.01, {"prune radmm"}),
     "training.finetune.lr": (0.3, {"finetune", "selection"}),
@@ -165,6 +168,24 @@ def names_of(stage, folder):
     """How a job may be meant above: by its stage, or by stage and method."""
     method = folder.split("/")[-1].split("-")[0]
     return {stage, f"{stage} {method}"}
+
+
+def test_breaking_radii_of_dense_networks_are_looked_for_unless_there_are_no_rounds(altered):
+    def searched(rounds):
+        jobs = planned_jobs(study_from(altered("breaking.rounds", rounds)))
+        return [job.folder for job in jobs if job.stage == "breaking"]
+
+    assert searched(0) == []
+    run = "digits-digits_cnn-pgd_at"
+    assert searched(2) == [f"{run}/seed{seed}/dense/breaking" for seed in (0, 1)]
+
+
+def test_twins_are_of_the_threats_norm_alone(miniature):
+    study = study_from(miniature)
+    network, _ = study.dense_networks()
+    wanted = json.loads(study.twins_job(network))["parameters"]["distances"]
+    assert [attack["norm"] for attack in wanted] == ["Linf"]
+    assert len(study.resolved["distances"]["attacks"]) == 2
 
 
 @pytest.mark.parametrize("key", CHANGES)

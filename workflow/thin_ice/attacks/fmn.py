@@ -15,7 +15,10 @@ batch without reading a value on the host.
 Deviations: the published third case is the linear estimate alone. Beside a kink of a piecewise
 linear network, or where the box cuts a step short, it can cycle just before the boundary for ever
 (seen in L2 on 9 and 4 of 400 digits for two networks, at 1,000 steps too); that eps never shrinks
-before the first flip ends this. An L0 radius does not fall below 1, where no search is left.
+before the first flip ends this. FMN follows the boundary of the class that it crosses into first,
+the runner-up at the start: where another class is nearer it stays above the least distance, at
+1,000 and 5,000 steps as at 200 (on 10 to 17 % of samples of a linear classifier of three classes).
+An L0 radius does not fall below 1, where no search is left.
 """
 
 import math

@@ -60,6 +60,7 @@ class Nearest:
         of the image that is returned, so none is below what was verified.
         """
         points = self.points.clamp(0, 1)
-        flipped = (model(points).argmax(1) == labels) != right
+        # Where nothing was found the clean image is asked again; no tie of its may make it a flip.
+        flipped = ((model(points).argmax(1) == labels) != right) & self.distance.isfinite()
         distance = torch.where(flipped, self.norm(points - self.images), math.inf)
         return MinimumNorm(distance, torch.where(per_sample(flipped, points), points, self.images))

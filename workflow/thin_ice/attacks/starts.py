@@ -16,11 +16,8 @@ from thin_ice.attacks.threat import per_sample
 from thin_ice.randomness import generator
 
 HALVINGS = 10  # of the way from a sample to its flipped point
-SMALLEST, RADII, DRAWS = (
-    0.05,
-    12,
-    8,
-)  # noise grows from here to 1, so many times, with so many draws
+SMALLEST = 0.05  # radius of the first noise; it grows from here to 1 ...
+RADII, DRAWS = 12, 8  # ... in so many steps, with so many draws each
 ORDER = {"L0": 0.0, "L1": 1.0, "L2": 2.0, "Linf": math.inf}
 
 

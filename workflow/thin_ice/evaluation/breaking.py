@@ -11,8 +11,9 @@ comes from its evaluation and opens it:
               stands there has an infinite breaking radius: none was found. Who breaks at 4 eps
               is attacked at 2 eps, which leaves (eps, 2 eps] or (2 eps, 4 eps].
 Each of the three intervals is halved ``rounds`` times: a bracket ends eps / 2^rounds wide, twice
-that beyond 2 eps. All are halves of halves, so no radius is due in more than one round, and there
-are at most 3 2^rounds - 1 radii in all, whatever the number of samples.
+that beyond 2 eps. All are halves of halves, so with coarse radii before fine ones each is
+attacked once (4 eps perhaps again, for who stands at 2 eps), and there are 3 2^rounds - 1 in all,
+whatever the number of samples.
 AutoAttack may contradict itself and break at a radius what it leaves standing at a larger one. Each
 verdict is believed, and nothing outside a bracket is looked at: a bracket is one place at which
 standing turns to broken, and no proof that the sample stands at all smaller radii.
@@ -88,7 +89,7 @@ class Search:
     Attributes:
         standing: the largest radius at which a sample stood.
         broken: the least at which it broke; beyond the last one so long as there is none.
-        due: the radius to attack it at in this round; 0 for none.
+        due: the radius that is attacked now, for those who still wait for it; 0 for all others.
         attacks: runs of AutoAttack it took part in.
         facts: calls of AutoAttack so far, and their seconds.
     """
@@ -144,11 +145,10 @@ def breaking_table(
     ends = grid.ends(known.distance)
     while True:
         if not search.due.any():
-            search.due = next_radii(search, ends, grid)
-        if not (waiting := search.due[search.due > 0]).numel():
+            search.due = coarsest(next_radii(search, ends, grid))
+        if not (number := int(search.due.max())):
             break
-        number = int(waiting.min())
-        places = (search.due == number).nonzero().squeeze(1)[:shard_size]
+        places = search.due.nonzero().squeeze(1)[:shard_size]
         call = _CallCheckpoint(checkpoint.path, checkpoint.identity, search, begun)
         _attack(model, test, places, number, _at(cascade, grid.radius(number)), search, call)
         begun = None
@@ -165,6 +165,16 @@ def next_radii(search: Search, ends: Tensor, grid: Grid) -> Tensor:
     halving = torch.where(across, grid.twice, halving)
     opening = torch.where(low < ends, ends, torch.where(low < grid.last, grid.last, 0))
     return torch.where(high <= grid.last, halving, opening)
+
+
+def coarsest(radii: Tensor) -> Tensor:
+    """Only those due at the radius that is on the coarsest grid, the smallest of such; 0 elsewhere.
+
+    On a finer grid lies only what a coarser one leads to, so nobody will be due there later.
+    """
+    step = radii & -radii
+    first = radii[(step == step.max()) & (radii > 0)].min() if radii.any() else 0
+    return torch.where(radii == first, radii, 0)
 
 
 def _begin(

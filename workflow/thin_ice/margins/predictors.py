@@ -9,7 +9,8 @@ effect size, the rank-biserial correlation, is 2 AUROC - 1.
 Intervals of AUROC: see `thin_ice.margins.statistics`. Those of average precision are made alike,
 since the percentile bootstrap covers 62 to 95 % in simulations with 5 to 100 lost samples: at each
 end the wider of it and of Wilson's interval for as many trials as there are lost samples, which
-covered 92 to 100 %.
+covered 92 to 100 %. The paired bootstrap interval of a gain is the percentile one: with 20 or more
+lost samples it covered 94 to 96 % of a gain of 0, with 10, 5 and 3 only 89, 85 and 74 %.
 """
 
 import numpy as np
@@ -25,6 +26,7 @@ from thin_ice.margins.resampling import (
     aurocs,
     once,
     ranking_statistics,
+    stratified_counts,
 )
 from thin_ice.margins.statistics import auroc_interval
 from thin_ice.margins.views import DISTANCE, VIEW_COLUMNS, View
@@ -61,16 +63,19 @@ def main_distance(view: View) -> Values | None:
 
 
 def _rows(view: View) -> list[dict[str, object]]:
-    reference, rows = main_distance(view), []
+    reference, counts, setting = main_distance(view), view.counts(), view.setting
+    rows = []
     for (name, norm), scores in view.scores.items():
-        having = ~np.isnan(scores)
-        held = None if reference is None else reference[having]
+        own, lost, held, drawn = scores, view.lost, reference, counts
+        if (lacking := np.isnan(scores)).any():  # it is told of the samples that have it
+            own, lost = scores[~lacking], view.lost[~lacking]
+            held = None if reference is None else reference[~lacking]
+            drawn = stratified_counts(lost, setting.resamples, setting.rng())
         row = view.labels | {"predictor": name, "norm": norm}
-        lost = view.lost[having]
         row |= {"kept_samples": int((~lost).sum()), "lost_samples": int(lost.sum())}
         row["lost_share"] = float(lost.mean()) if len(lost) else np.nan
         if lost.any() and not lost.all():
-            row |= predictor_row(scores[having], lost, held, view.counts_among(having))
+            row |= predictor_row(own, lost, held, drawn)
         rows.append(row)
     return rows
 

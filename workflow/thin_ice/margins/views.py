@@ -91,16 +91,11 @@ class View:
         """Of the samples in `right`: whether the other network has it wrong."""
         return (self.right.set == "lost").to_numpy()
 
-    @cached_property
     def counts(self) -> Counts:
-        """The resamples of the samples in `right`, one set for all scores."""
+        """Resamples of the samples in `right`, one set for all scores. Not kept: of many pairs they
+        would fill the memory.
+        """
         return stratified_counts(self.lost, self.setting.resamples, self.setting.rng())
-
-    def counts_among(self, having: Flags) -> Counts:
-        """`counts`, or where a score is not defined for all, resamples of those that have it."""
-        if having.all():
-            return self.counts
-        return stratified_counts(self.lost[having], self.setting.resamples, self.setting.rng())
 
     @cached_property
     def scores(self) -> Scores:

@@ -169,7 +169,7 @@ def require_logits(model: nn.Module, images: Tensor, classes: int, name: str) ->
 def require_same_logits(ours: Tensor, theirs: Tensor, name: str, kind: str) -> None:
     """Raises ValueError where a network computes something else than ours with its weights."""
     worst = (ours - theirs).abs().max().item()
-    if worst > LOGITS_TOLERANCE:
+    if not worst <= LOGITS_TOLERANCE:  # NaN is no agreement
         raise ModelError(
             f"{name} computes other logits than {kind} does with its weights (by up to "
             f"{worst:.3g}; allowed: {LOGITS_TOLERANCE:g}): it is another network, for which "

@@ -26,8 +26,8 @@ def planned_jobs(study: Study) -> list[PlannedJob]:
         jobs += _training(study, network)
         jobs += [_selection(study, network)] if network in watched else []
         jobs += _evaluation(study, network)
-        jobs += _thin_ice(study, network) if network.variant == DENSE else []
         jobs += [_beside_distances(study, network)]
+        jobs += _thin_ice(study, network) if network.variant == DENSE else []
     jobs += [_analysis(study, run) for run in study.runs()]
     return [*jobs, _report(study)]
 
@@ -98,16 +98,6 @@ def _evaluation(study: Study, network: Network) -> Iterator[PlannedJob]:
     yield PlannedJob("distances", f"{folder}/distances", study.distances_job(network), inputs)
 
 
-def _thin_ice(study: Study, network: Network) -> Iterator[PlannedJob]:
-    """What is looked for on dense networks alone, beside the distances."""
-    folder, inputs = network.folder, _data(network) | {"model": _model(network.folder)}
-    distances = {"distances": (f"{folder}/distances/distances.parquet",)}
-    if network in study.breaking_networks():
-        read = inputs | {"samples": (f"{folder}/evaluation/samples.parquet",)} | distances
-        yield PlannedJob("breaking", f"{folder}/breaking", study.breaking_job(network), read)
-    yield PlannedJob("twins", f"{folder}/twins", study.twins_job(network), inputs | distances)
-
-
 def _beside_distances(study: Study, network: Network) -> PlannedJob:
     """What else may tell who is lost: of a dense network its rivals of distance, of one made from
     it how far the change of its parameters should move each margin.
@@ -121,24 +111,31 @@ def _beside_distances(study: Study, network: Network) -> PlannedJob:
     )
 
 
+def _thin_ice(study: Study, network: Network) -> Iterator[PlannedJob]:
+    """What is looked for on dense networks alone, beside the distances."""
+    folder, inputs = network.folder, _data(network) | {"model": _model(network.folder)}
+    distances = {"distances": (f"{folder}/distances/distances.parquet",)}
+    if network in study.breaking_networks():
+        read = inputs | {"samples": (f"{folder}/evaluation/samples.parquet",)} | distances
+        yield PlannedJob("breaking", f"{folder}/breaking", study.breaking_job(network), read)
+    yield PlannedJob("twins", f"{folder}/twins", study.twins_job(network), inputs | distances)
+
+
 def _analysis(study: Study, run: str) -> PlannedJob:
-    networks = [network.folder for network in study.networks() if network.run == run]
-    watched = [network.folder for network in study.watched_networks() if network.run == run]
+    def of_run(networks: list[Network], file: str) -> Files:
+        return tuple(f"{network.folder}/{file}" for network in networks if network.run == run)
+
+    networks = study.networks()
     inputs = {
-        "samples": tuple(f"{folder}/evaluation/samples.parquet" for folder in networks),
-        "metrics": tuple(f"{folder}/evaluation/metrics.json" for folder in networks),
-        "distances": tuple(f"{folder}/distances/distances.parquet" for folder in networks),
-        "indicators": tuple(f"{folder}/indicators/indicators.json" for folder in networks),
-        "selection": tuple(f"{folder}/selection/samples.parquet" for folder in watched),
+        "samples": of_run(networks, "evaluation/samples.parquet"),
+        "metrics": of_run(networks, "evaluation/metrics.json"),
+        "distances": of_run(networks, "distances/distances.parquet"),
+        "indicators": of_run(networks, "indicators/indicators.json"),
+        "selection": of_run(study.watched_networks(), "selection/samples.parquet"),
+        "rivals": of_run(study.dense_networks(), "rivals/rivals.parquet"),
+        "breaking": of_run(study.breaking_networks(), "breaking/breaking.parquet"),
+        "sensitivity": of_run(study.made_networks(), "sensitivity/sensitivity.parquet"),
     }
-    beside = {
-        "rivals": study.dense_networks(),
-        "breaking": study.breaking_networks(),
-        "sensitivity": study.made_networks(),
-    }
-    for name, owners in beside.items():
-        folders = [network.folder for network in owners if network.run == run]
-        inputs[name] = tuple(f"{folder}/{name}/{name}.parquet" for folder in folders)
     return PlannedJob("analyse", f"{run}/analysis", study.analyse_job(run), inputs)
 
 

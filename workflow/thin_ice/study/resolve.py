@@ -36,11 +36,11 @@ AUTOATTACK = {
     "shard_size": 1000,
     "keep_examples": True,
 }
-BREAKING = {"rounds": 3}
-TWINS = 8
 # Of the dense network's fine-tuning, which is no method's: Sehwag et al. 2020, as LWM and HYDRA.
 FINETUNE = {"epochs": 100, "lr": 0.01, "schedule": "cosine_per_epoch"}
 RIVALS = {"steps": 10, "seed": 0}
+BREAKING = {"rounds": 3}
+TWINS = 8
 INDICATORS = {"samples": 100, "points": 100, "seed": 0}
 ANALYSIS = {"bootstrap": 2000, "seed": 0}
 RESOURCES = {"threads": 1, "mem_mb": 8000, "train_minutes": 240, "attack_minutes": 240}
