@@ -1,6 +1,7 @@
 """AutoAttack's own package, with the settings of the declared version, one attack at a time."""
 
 import copy
+import logging
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ from pyautoattack import AutoAttack
 from torch import nn
 
 from thin_ice.attacks.autoattack import attacker, predictions, run_attack
+from thin_ice.attacks.flags import flag
 from thin_ice.attacks.versions import VERSIONS, CascadeSettings, version_settings
 from thin_ice.errors import ThinIceError
 
@@ -118,6 +120,18 @@ def test_a_loss_that_needs_more_logits_is_refused_in_a_sentence(name, classes, d
         run_attack(package, name, images, model(images).argmax(1), 2)
 
 
+@pytest.mark.parametrize("name", ["apgd-ce", "fab", "fab-t", "square"])
+def test_a_single_class_leaves_nothing_to_attack(name):
+    with pytest.raises(ThinIceError, match=f"{name} on a network of 1 classes; allowed: 2 classes"):
+        CascadeSettings((name,)).for_classes(1)
+    assert CascadeSettings((name,)).for_classes(2).fab_targets == 1
+
+
+def test_fewer_targets_than_wrong_classes_stay_as_they_were_declared():
+    declared = CascadeSettings(("apgd-t", "fab-t"), apgd_targets=2, fab_targets=3)
+    assert declared.for_classes(10) == declared
+
+
 def attack(model, split, name="apgd-ce", eps=0.15):
     package = attacker(model, "Linf", eps, 0, VERSIONS["standard"])
     return run_attack(package, name, split.floats(), split.labels, batch_size=50)
@@ -154,6 +168,33 @@ def test_warnings_are_of_one_run_only(trained, correct):
     assert attacker(trained, "Linf", 0.1, 0, VERSIONS["standard"]).logger.handlers == before
 
 
+def test_only_warnings_are_data_whatever_else_the_package_is_let_say(trained, correct, caplog):
+    with caplog.at_level(logging.DEBUG, logger="auto-attack"):
+        assert attack(trained, correct.head(2)).warnings == []
+    assert "initial accuracy" in caplog.text
+
+
+class Noisy(nn.Module):
+    """A randomised defense."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images) + 0.1 * torch.randn(len(images), 10)
+
+
+@pytest.mark.parametrize(("eot", "warned"), [(1, True), (2, False)])
+def test_a_randomised_network_is_warned_of_unless_it_is_attacked_as_one(
+    trained, correct, eot, warned
+):
+    few, model = correct.head(2), Noisy(trained).eval()
+    package = attacker(model, "Linf", 0.01, 0, CascadeSettings(("apgd-ce",), eot_iterations=eot))
+    outcome = run_attack(package, "apgd-ce", few.floats(), few.labels, batch_size=2)
+    assert [flag(message)["kind"] for message in outcome.warnings] == ["randomised"] * warned
+
+
 class Optimises(nn.Module):
     """A dynamic defense: takes a gradient whenever it is asked."""
 
@@ -171,7 +212,7 @@ class Optimises(nn.Module):
 def test_a_dynamic_network_is_warned_of_and_the_next_one_is_not_accused(trained, correct):
     few = correct.head(2)
     (warning,) = attack(Optimises(trained), few).warnings
-    assert "dynamic defense" in warning
+    assert flag(warning)["kind"] == "dynamic"
     assert attack(trained, few).warnings == []
 
 

@@ -195,6 +195,78 @@ def test_the_same_protocol_gives_the_same_table_again(trained, shard, whole, tmp
     pd.testing.assert_frame_equal(again, whole)
 
 
+def test_the_margin_left_is_the_smallest_of_any_apgd_and_nan_without_one(trained, digits, tmp_path):
+    """In a ball so small that nothing breaks, so every attack is given the same batches."""
+    split = digits["test"].head(20)
+    left = {}
+    for attacks in (("apgd-ce", "apgd-t"), ("apgd-ce",), ("apgd-t",), ("square",)):
+        few = replace(cheap(attacks=attacks), threat=ThreatModel("Linf", 0.004))
+        place = tmp_path / "-".join(attacks)
+        table = run_shard(trained, split, few, Checkpoint(place, "job")).table
+        left[attacks] = table.margin_left[table.robust]
+        assert len(left[attacks]) > 5
+    alone = pd.concat([left["apgd-ce",], left["apgd-t",]], axis=1)
+    assert (alone.iloc[:, 0] != alone.iloc[:, 1]).any()
+    assert left["apgd-ce", "apgd-t"].tolist() == alone.min(axis=1).tolist()
+    assert left["square",].isna().all()
+
+
+class FewClasses(torch.nn.Module):
+    """The first four logits of a network."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images)[:, :4]
+
+
+def test_a_shard_aims_at_no_more_classes_than_there_are_and_says_so(trained, digits, tmp_path):
+    model, few = FewClasses(trained).eval(), digits["test"].head(6)
+    split = Split(few.images, model(few.floats()).argmax(1), few.ids)
+    settings = CascadeSettings(("apgd-t",))
+    cascade = Cascade(ThreatModel("Linf", 0.001), settings, seed=0, batch_size=6)
+    result = run_shard(model, split, cascade, Checkpoint(tmp_path / "s", "job"))
+    assert result.settings == replace(settings, apgd_targets=3, fab_targets=3)
+    assert result.table.robust.any()
+    assert result.flags == {"apgd-t": []}
+
+
+class Noisy(torch.nn.Module):
+    """Draws whenever it is asked, as a randomised network does."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images) + 2 * torch.randn(len(images), 10)
+
+
+def test_a_randomised_network_has_the_same_table_again_and_after_a_kill(trained, shard, tmp_path):
+    model = Noisy(trained).eval()
+    cascade = cheap(attacks=("square", "apgd-ce"), eot_iterations=2)
+    torch.manual_seed(1)
+    first = run_shard(model, shard, cascade, Checkpoint(tmp_path / "first", "job")).table
+    torch.manual_seed(2)
+    killed = Watched(tmp_path / "killed", "job")
+
+    def kill(*_):
+        if killed.saves:
+            raise Killed
+
+    hook = model.register_forward_pre_hook(kill)
+    with pytest.raises(Killed):
+        run_shard(model, shard, cascade, killed)
+    hook.remove()
+    torch.manual_seed(3)
+    for _ in "resumed", "finished":
+        again = run_shard(model, shard, cascade, Checkpoint(tmp_path / "killed", "job")).table
+        pd.testing.assert_frame_equal(again, first, check_exact=True)
+    assert first.broken_by.nunique() >= 3
+
+
 def test_a_shard_beyond_the_end_is_an_empty_table_with_every_column(trained, digits, tmp_path):
     beyond = digits["test"].shard(10_000, 40)
     result = run_shard(trained, beyond, cheap(), Checkpoint(tmp_path / "shard", "job"))
@@ -227,3 +299,22 @@ def test_warnings_are_data_with_their_kind(trained, shard, tmp_path):
     (flag,) = run_shard(model, shard, cascade, Checkpoint(tmp_path / "s", "job")).flags["square"]
     assert flag["kind"] == "probabilities"
     assert "probability distribution" in flag["message"]
+
+
+class Flat(torch.nn.Module):
+    """The same logits without a slope."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images.detach()) + 0 * images.sum()
+
+
+def test_a_warning_of_every_run_and_batch_is_said_once(trained, digits, tmp_path):
+    cascade = Cascade(LINF, CascadeSettings(("apgd-t",), apgd_targets=2), seed=0, batch_size=1)
+    few = digits["test"].head(3)
+    model = Flat(trained).eval()
+    flags = run_shard(model, few, cascade, Checkpoint(tmp_path / "s", "job")).flags["apgd-t"]
+    assert [flag["kind"] for flag in flags] == ["zero_gradients"]

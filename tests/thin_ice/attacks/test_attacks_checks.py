@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from thin_ice.attacks.checks import UnusableInput, require_images
+from thin_ice.attacks.checks import UnusableInput, finite_under_attack, require_images
 from thin_ice.attacks.fmn import Fmn
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.attacks.threat import ThreatModel
@@ -131,6 +131,67 @@ def test_logits_that_break_only_under_attack_are_refused_too(network, digits, tm
 
     labels = network(clean.floats()).argmax(1)
     split = Split(clean.images, labels, clean.ids)
-    with pytest.raises(UnusableInput, match=r"NaN or infinite on .* under attack"):
+    with pytest.raises(UnusableInput, match=r"logits are NaN or infinite at .* under attack"):
         run_shard(Fragile().eval(), split, CASCADE, Checkpoint(tmp_path / "shard", "job"))
     assert not list(tmp_path.iterdir())
+
+
+class NoSlope(nn.Module):
+    """Finite logits without a gradient: the root of zero, which PGD takes for a flat place."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images) + (0 * images).sqrt().mean()
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+@pytest.mark.parametrize("name", ["apgd-ce", "apgd-t", "fab-t"])
+def test_a_gradient_of_nan_is_no_robustness(network, digits, tmp_path, name, norm):
+    clean = digits["test"].head(4)
+    split = Split(clean.images, network(clean.floats()).argmax(1), clean.ids)
+    settings = CascadeSettings((name,), apgd_targets=1, fab_targets=1)
+    cascade = Cascade(ThreatModel(norm, 0.1), settings, seed=0, batch_size=4)
+    with pytest.raises(UnusableInput, match=r"gradients are NaN or infinite at .* under attack"):
+        run_shard(NoSlope(network).eval(), split, cascade, Checkpoint(tmp_path / "s", "job"))
+    assert not list(tmp_path.iterdir())
+
+
+class Walled(nn.Module):
+    """Predicts class 0 on the grid of grey levels, and is NaN everywhere else."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        off = ((images * 255).round() / 255 - images).abs().amax((1, 2, 3)) > 1e-4
+        logits = self.model(images)
+        first = torch.zeros_like(logits).index_fill(1, torch.tensor([0]), 50.0)
+        return torch.where(off[:, None], torch.nan, logits + first)
+
+
+@pytest.mark.parametrize("name", ["apgd-ce", "square"])
+def test_nan_logits_that_argmax_takes_for_class_zero_are_no_robustness(
+    network, digits, tmp_path, name
+):
+    clean = digits["test"].head(4)
+    split = Split(clean.images, torch.zeros_like(clean.labels), clean.ids)
+    cascade = Cascade(THREAT, CascadeSettings((name,), square_queries=3), seed=0, batch_size=4)
+    with pytest.raises(UnusableInput, match=r"logits are NaN or infinite at .* under attack"):
+        run_shard(Walled(network).eval(), split, cascade, Checkpoint(tmp_path / "s", "job"))
+
+
+def test_an_attack_s_own_nan_is_not_the_network_s(network):
+    image = torch.full((1, 1, 8, 8), torch.nan, requires_grad=True)
+    with finite_under_attack(network):
+        torch.autograd.grad(network(image).sum(), image)
+    broken = nn.Sequential(network, nn.Threshold(torch.inf, torch.nan))
+    broken(image)  # nobody looks
+    seen = pytest.raises(UnusableInput, match="logits are NaN or infinite at 2 points")
+    with seen, finite_under_attack(broken):
+        broken(torch.rand(2, 1, 8, 8))
+    broken(torch.rand(2, 1, 8, 8))
+    assert not broken._forward_hooks

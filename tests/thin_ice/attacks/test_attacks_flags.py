@@ -40,6 +40,16 @@ def test_square_is_judged_as_the_package_judges_it(after):
     assert all(one["kind"] == "square" for one in ours)
 
 
+def test_a_drop_of_exactly_the_threshold_is_judged_as_the_package_judges_it():
+    """0.2 points are a whole number of samples: in float64 some are more and some are less."""
+    total, flagged = 1000, []
+    for left in range(2, total):
+        after = {"clean": 1.0, "apgd-ce": left / total, "square": (left - 2) / total}
+        flagged.append(bool(square_flag(after)))
+        assert flagged[-1] == bool(said(checks.check_square_sr, after))
+    assert 0 < sum(flagged) < len(flagged)
+
+
 def test_what_runs_after_nobody_is_left_does_not_count():
     """The package stops there, so it has no share for the later attacks."""
     (one,) = square_flag({"clean": 0.9, "apgd-ce": 0.5, "square": 0.0, "apgd-t": 0.0})

@@ -65,6 +65,25 @@ def test_margins_tell_survivors_from_the_broken(trained, correct, norm):
     assert (outcome.margins < clean).all()
 
 
+@pytest.mark.parametrize("name", ["apgd-ce", "apgd-dlr", "apgd-t"])
+def test_every_apgd_leaves_a_margin_of_every_sample(trained, correct, name):
+    package = attacker(trained, "Linf", 0.1, 0, CascadeSettings((name,), apgd_targets=1))
+    outcome = run_attack(package, name, *correct, batch_size=10)
+    assert (outcome.margins < margin(trained(correct[0]), correct[1])).all()
+
+
+def test_a_package_can_be_used_again_on_other_samples(trained, correct):
+    images, labels = correct
+    settings = CascadeSettings(("apgd-ce",))
+    package = attacker(trained, "Linf", 0.1, 0, settings)
+    run_attack(package, "apgd-ce", images[:5], labels[:5], batch_size=10)
+    second = run_attack(package, "apgd-ce", images[5:9], labels[5:9], batch_size=10)
+    fresh = attacker(trained, "Linf", 0.1, 0, settings)
+    expected = run_attack(fresh, "apgd-ce", images[5:9], labels[5:9], batch_size=10)
+    assert torch.equal(second.margins, expected.margins)
+    assert torch.equal(second.adversarial, expected.adversarial)
+
+
 def test_other_attacks_leave_no_margin(trained, correct):
     settings = CascadeSettings(("square",), square_queries=3)
     package = attacker(trained, "Linf", 0.1, 0, settings)
@@ -76,6 +95,7 @@ def test_identical_images_share_the_smallest_margin_unless_their_labels_differ(t
     images, labels = image.repeat(4, 1, 1, 1), torch.tensor([3, 3, 5, 3])
     watch = SmallestMargins(trained, images, labels)
     best = (images + torch.tensor([0.0, 0.1, 0.2, -0.1]).view(4, 1, 1, 1)).clamp(0, 1)
+    assert watch.of_samples().isnan().all()
     watch._see(images, labels, best)
     each = margin(trained(best), labels)
     expected = each[[0, 1, 3]].min()

@@ -140,6 +140,11 @@ def test_a_step_in_l1_moves_the_hundredth_with_the_largest_gradients():
         assert row[moved].min() >= row[~moved].max()
 
 
+def test_a_step_in_l1_moves_one_value_of_an_image_of_few():
+    step = ThreatModel("L1", 1).steepest(torch.tensor([[[[0.1, -0.3, 0.2]]]]))
+    assert step.flatten().tolist() == [0, -1, 0]
+
+
 @pytest.mark.parametrize("threat", [ThreatModel("L2", 0.6), ThreatModel("L1", 3)])
 def test_pgd_lowers_the_accuracy_and_stays_inside(trained, digits, threat):
     split = digits["test"].head(60)

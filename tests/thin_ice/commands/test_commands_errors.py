@@ -211,6 +211,8 @@ def test_tables_without_their_checks_are_refused(shards):
     evaluate = NAMED["evaluate"]
     inputs = evaluate.inputs | {"checks": evaluate.inputs["checks"][:1]}
     fails_with_one_line(replace(evaluate, inputs=inputs), shards, "--shards names 2 files")
+    swapped = evaluate.inputs | {"checks": evaluate.inputs["checks"][::-1]}
+    fails_with_one_line(replace(evaluate, inputs=swapped), shards, "for each shard, in one order")
 
 
 @pytest.mark.parametrize("stage", ["autoattack", "evaluate", "distances", "rivals"])

@@ -89,6 +89,22 @@ BAD = {
         [shard(0), changed(1, threat__eps=0.2), shard(2)],
         r"shard1/outcomes.parquet was attacked under .*0\.2.*; allowed: .*0\.1",
     ),
+    "another norm": (
+        [shard(0), changed(1, threat__norm="L2"), shard(2)],
+        "shard1/outcomes.parquet was attacked under .*L2.*; allowed: .*Linf",
+    ),
+    "no digest of the table": (
+        [shard(0), changed(1, files={}), shard(2)],
+        "shard1/outcomes.parquet is not the table",
+    ),
+    "another order": (
+        [shard(0), with_ids(1, [13, 11]), shard(2)],
+        "shard1/outcomes.parquet holds other samples than shard 1",
+    ),
+    "a sample twice": (
+        [shard(0), with_ids(1, [11, 11]), shard(2)],
+        "shard1/outcomes.parquet holds other samples than shard 1 .* 2 verdicts, 1 of its 2",
+    ),
     "another table": (
         [shard(0), changed(1, files={"outcomes.parquet": "d" * 64}), shard(2)],
         "shard1/outcomes.parquet is not the table",
@@ -135,6 +151,7 @@ def test_warnings_of_all_shards_are_one_entry_a_kind_with_square_judged_on_the_w
     assert zeros["shards"] == 2
     assert zeros["messages"] == [zero(1)["message"], zero(2)["message"]]
     assert square["kind"] == "square"
+    assert square["attacks"] == ["square"]
     assert "20.00 points" in square["messages"][0]
 
 

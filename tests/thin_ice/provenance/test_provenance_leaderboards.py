@@ -107,6 +107,54 @@ def test_a_network_as_it_came_is_said_to_be_nothing_that_is_not_known(as_publish
     assert "as it came" in found["footnote"]
 
 
+def test_a_pruned_network_from_elsewhere_has_no_training_that_the_taxonomy_knows(as_published):
+    one = as_published()
+    assert "as it came" not in "".join(benchmark.entries([one])["hydra"]["models"][0]["differs"])
+    assert one.normalises is False
+    one.study["models"]["digits_cnn"]["checkpoint"] = {"mean": [0.5]}
+    (model,) = benchmark.entries([one])["hydra"]["models"]
+    assert "as it came" in "".join(model["differs"])
+    assert model["normalises_inside"] is True
+
+
+@pytest.mark.parametrize(
+    ("norm", "eps", "words"),
+    [
+        ("Linf", 8 / 255, None),
+        ("Linf", 4 / 255, "RobustBench's eps is 8/255"),
+        ("L2", 0.5, None),
+        ("L2", 8 / 255, "RobustBench's eps is 0.5"),
+        ("L1", 12, "RobustBench has no L1"),
+    ],
+)
+def test_only_another_eps_than_robustbenchs_is_said(as_published, norm, eps, words):
+    footnote = model_info(as_published(threat={"norm": norm, "eps": eps}))["footnote"]
+    assert ("RobustBench" in footnote) == (words is not None)
+    assert (words or "") in footnote
+
+
+def test_an_eps_is_written_as_the_field_writes_it(as_published):
+    threats = [("Linf", 8 / 255), ("Linf", 0.031), ("L2", 0.5), ("L2", 8 / 255), ("L1", 12)]
+    made = [as_published(threat={"norm": norm, "eps": eps}) for norm, eps in threats]
+    assert [one.eps_name for one in made] == ["8/255", "0.031", "0.5", "0.0313725", "12"]
+    assert model_info(made[0])["eps"] == "8/255"
+
+
+def test_what_is_measured_as_the_leaderboards_do_departs_in_nothing(as_published):
+    one = as_published(autoattack={"version": "standard"})
+    one.numbers["samples"] = 10_000
+    assert list(one.departures()) == []
+    jpeg = as_published(dataset="cifar10-jpeg", autoattack={"version": "standard"})
+    assert ["JPEG" in text for text in jpeg.departures()] == [False, True]
+
+
+def test_an_architecture_other_than_the_fields_says_how(as_published):
+    one = as_published()
+    assert model_info(one)["architecture"] == "ResNet-18"
+    one.study["models"]["digits_cnn"]["options"] = {"width": 16}
+    assert model_info(one)["architecture"] == "resnet18 (width 16)"
+
+
 def test_an_accuracy_above_what_distances_leave_is_unreliable(networks):
     one = networks["dense"]
     low = one.numbers["autoattack"]["low_percent"]
@@ -147,9 +195,37 @@ def test_an_entry_has_the_model_key_the_taxonomy_and_what_differs(as_published):
     assert model["model_key"] == "HYDRA_Sehwag2020Hydra_R18_CIFAR10_US_50"
     assert model["autoattack_acc"] == round(one.numbers["autoattack"]["percent"], 2)
     assert (model["eps"], model["benchmark_eps"]) == (8 / 255, 0.031)
+    assert (
+        model["clean_acc"] == round(one.numbers["clean"]["percent"], 2) != model["autoattack_acc"]
+    )
+    assert model["minimum_norm_acc"] == round(one.distance_robust_percent, 2)
+    assert model["seed"] == 0
     text = "; ".join(model["differs"])
+    assert "8/255" not in text.replace("(8/255)", "")
     for words in ("eps 0.0313725 (8/255)", "is 0.031", "are 90, 95, 99", "fine-tuned by pgd_at"):
         assert words in text
+
+
+def test_where_the_benchmark_and_the_study_agree_no_difference_is_made_up(as_published):
+    one = as_published(threat={"norm": "Linf", "eps": 0.031})
+    one.study["objectives"]["pgd_at"] = one.study["objectives"]["pgd_at"] | {"kind": "trades"}
+    network = replace(one.network, job=copy.deepcopy(one.network.job))
+    network.job.parameters["variant"] = "hydra-0.9"
+    network = replace(network, path=network.path.replace("seed0", "seed3"))
+    (model,) = benchmark.entries([replace(one, network=network)])["hydra"]["models"]
+    text = "; ".join(model["differs"])
+    assert model["model_key"].endswith("_US_90")
+    assert model["seed"] == 3
+    for words in ("AutoAttack ran at eps", "sparsity", "fine-tuned"):
+        assert words not in text
+    assert "minimum_norm_acc is at eps 0.031, the benchmark's at 8/255" in text
+
+
+def test_without_distances_in_the_norm_there_is_no_number(as_published):
+    one = replace(as_published(), distance_robust_percent=None)
+    (model,) = benchmark.entries([one])["hydra"]["models"]
+    assert model["minimum_norm_acc"] is None
+    assert any("minimum_norm_acc is null" in text for text in model["differs"])
 
 
 def test_the_command_writes_a_file_a_network_and_says_why_not_more(root, tmp_path, capsys):
@@ -176,3 +252,13 @@ def test_an_altered_study_is_not_reported(root, tmp_path, capsys):
     assert main([*words, "--to", str(tmp_path / "out")]) == 2
     assert "metrics.json is altered" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_leftovers_of_another_study_keep_nothing_back_and_are_not_reported(root, tmp_path):
+    copied = shutil.copytree(root, tmp_path / "tiny")
+    left = shutil.copytree(copied / RUN / "seed0/hydra-0.5", copied / RUN / "seed0/hydra-0.7")
+    (left / "evaluation/metrics.json").write_text("{}")
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    words = ["leaderboards", str(copied), "--study", str(tmp_path / "study.yaml")]
+    assert main([*words, "--to", str(tmp_path / "out")]) == 0
+    assert not list((tmp_path / "out").rglob("*hydra-0.7*"))

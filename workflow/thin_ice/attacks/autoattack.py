@@ -20,6 +20,7 @@ from pyautoattack import AutoAttack, checks
 from torch import Tensor, nn
 
 from thin_ice.attacks.apgd_margins import SmallestMargins
+from thin_ice.attacks.checks import finite_under_attack
 from thin_ice.attacks.modes import under_attack
 from thin_ice.attacks.versions import CascadeSettings
 
@@ -41,7 +42,8 @@ def attacker(
     model: nn.Module, norm: str, eps: float, seed: int, settings: CascadeSettings
 ) -> AutoAttack:
     """The package's object with every setting of the declared version in place, since its
-    ``custom`` version keeps other defaults (five restarts) than ``standard`` has.
+    ``custom`` version keeps other defaults (five restarts) than ``standard`` has. A new one for
+    each attack: the package's fab-t leaves a single restart to a fab that runs after it.
     """
     device = next(model.parameters()).device
     attack = AutoAttack(
@@ -67,12 +69,18 @@ def run_attack(
     """One link of the cascade on correctly classified float images (N, C, H, W) in [0, 1].
 
     Raises:
-        UnusableInput: the network's logits are not finite somewhere on APGD's way.
+        UnusableInput: the network's logits or gradients are not finite somewhere on its way.
     """
-    package.attacks_to_run = [name]
-    smallest = SmallestMargins(package.model, images, labels) if name in APGD else None
+    package.attacks_to_run, model = [name], package.model
+    smallest = SmallestMargins(model, images, labels) if name in APGD else None
     watching = smallest.watching(getattr(package, APGD[name])) if smallest else nullcontext()
-    with under_attack(package.model), _warnings_of(package) as warnings, _tracer_kept(), watching:
+    with (
+        under_attack(model),
+        finite_under_attack(model),
+        _tracer_kept(),
+        watching,
+        _warnings_of(package) as warnings,
+    ):
         found, predicted = package.run_standard_evaluation(images, labels, batch_size=batch_size)
     margins = smallest.of_samples() if smallest else images.new_full((len(images),), math.nan)
     return AttackOutcome(name, predicted == labels, found, margins, warnings)

@@ -1,6 +1,7 @@
 """What every evaluation asks of its network and its samples before it attacks anything."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +77,46 @@ def require_logits(logits: Tensor, labels: Tensor) -> None:
             f"labels reach from {low} to {high} but the network has {logits.shape[1]} classes; "
             f"allowed: 0 to {logits.shape[1] - 1}"
         )
+
+
+@contextmanager
+def finite_under_attack(model: nn.Module) -> Iterator[None]:
+    """Look at every forward and backward pass while the context lasts, without waiting for any.
+
+    An attack does not fall over what is not finite: APGD takes the sign of NaN for 0 and stays
+    where it is, and argmax takes NaN for the largest logit, so a sample would seem to withstand.
+
+    Raises:
+        UnusableInput: at the end, where logits or gradients at finite images were NaN or infinite.
+    """
+    wrong: dict[str, int | Tensor] = {"logits": 0, "gradients": 0}
+
+    def count(what: str, images: Tensor, values: Tensor) -> None:
+        ours = _sums(images).isfinite()  # an attack's own NaN is not the network's
+        wrong[what] = wrong[what] + (ours & ~_sums(values).isfinite()).sum()
+
+    def look(_: nn.Module, given: tuple[Tensor, ...], logits: Tensor) -> None:
+        images = given[0]
+        count("logits", images.detach(), logits.detach())
+        if images.requires_grad:
+            images.register_hook(lambda gradient: count("gradients", images.detach(), gradient))
+
+    handle = model.register_forward_hook(look)
+    try:
+        yield
+    finally:
+        handle.remove()
+    for what, number in wrong.items():
+        if number:
+            raise UnusableInput(
+                f"the network's {what} are NaN or infinite at {int(number)} points under attack; "
+                "allowed: finite"
+            )
+
+
+def _sums(values: Tensor) -> Tensor:
+    """A value a sample, which is finite if all of its are: at half the cost of looking at each."""
+    return values.flatten(1).sum(1)
 
 
 def require_finite(logits: Tensor, where: str = "") -> None:

@@ -49,8 +49,8 @@ def square_flag(robust_after: dict[str, float]) -> list[Flag]:
     if "square" not in shares or len(shares) <= 2:
         return []
     others = min(share for name, share in shares.items() if name != "square")
-    drop = others - shares["square"]
-    if drop <= SQUARE_DROP:
+    if shares["square"] >= others - SQUARE_DROP:  # rounded as in the package: ties are real
         return []
-    message = f"{KINDS['square']} the robust accuracy by {100 * drop:.2f} points"
+    drop = 100 * (others - shares["square"])
+    message = f"{KINDS['square']} the robust accuracy by {drop:.2f} points"
     return [{"kind": "square", "message": message}]

@@ -95,6 +95,7 @@ def run_shard(
         ThinIceError: an attack cannot be run on so few classes.
     """
     images, labels = shard.floats(), shard.labels
+    torch.manual_seed(cascade.seed)
     logits = _clean_logits(model, images, labels, cascade.batch_size)
     if len(shard):
         cascade = replace(cascade, settings=cascade.settings.for_classes(logits.shape[1]))
@@ -142,6 +143,7 @@ def _attack(
     code = torch.zeros(len(labels), dtype=torch.uint8)
     found, flags, began = images[:0].cpu(), [], time.monotonic()
     survivors = state.alive.nonzero().squeeze(1)
+    torch.manual_seed(cascade.seed)  # what a randomised network draws survives a kill
     if len(survivors):
         threat = cascade.threat
         package = attacker(model, threat.norm, threat.eps, cascade.seed, cascade.settings)
@@ -165,6 +167,7 @@ def _result(
 ) -> ShardResult:
     places, found = _found(state, images)
     device = images.device
+    torch.manual_seed(cascade.seed)
     with under_attack(model):
         again = recheck(
             model,

@@ -88,16 +88,23 @@ class Measured:
         return f"{self.eps:g}"
 
     @property
+    def came(self) -> bool:
+        """Whether its dense network is from elsewhere."""
+        return self.model["checkpoint"] is not None
+
+    @property
     def normalises(self) -> bool:
         """Whether it normalises images itself, inside the network."""
         checkpoint = self.model["checkpoint"]
         return self.model["normalize"] or bool(checkpoint and checkpoint["mean"])
 
     def departures(self) -> Iterator[str]:
-        """How the measurement differs from that of the leaderboards, which run AutoAttack's
-        standard version on the whole test set.
+        """How a network and its measurement differ from those of the leaderboards, which know the
+        training and run AutoAttack's standard version on the whole test set.
         """
         attack = self.study["autoattack"]
+        if self.came:
+            yield "the dense network is as it came; its training is not known here"
         if attack["version"] != "standard":
             attacks = f" ({', '.join(attack['attacks'])})" if attack.get("attacks") else ""
             yield f"AutoAttack's version is {attack['version']}{attacks}, not standard"

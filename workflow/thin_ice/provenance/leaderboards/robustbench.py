@@ -24,7 +24,7 @@ def model_info(one: Measured) -> Tree:
         "link": None,
         "name": f"{one.study['name']}: {one.folder}",
         "authors": None,
-        "additional_data": None if _came(one) else False,  # the study trains on its dataset alone
+        "additional_data": None if one.came else False,  # the study trains on its dataset alone
         "number_forward_passes": 1,
         "dataset": numbers["dataset"],
         "venue": UNPUBLISHED,
@@ -36,10 +36,6 @@ def model_info(one: Measured) -> Tree:
         "unreliable": _unreliable(one),
         "footnote": "; ".join(_footnotes(one)),
     }
-
-
-def _came(one: Measured) -> bool:
-    return one.model["checkpoint"] is not None
 
 
 def _architecture(one: Measured) -> str:
@@ -75,12 +71,11 @@ def _footnotes(one: Measured) -> Iterator[str]:
         method = one.study["methods"][one.method]
         yield f"pruned by {method['kind']} to sparsity {one.sparsity:g}"
         yield f"reported is its accuracy by {method['claimed']}, measured here"
-    if _came(one):
-        yield "the dense network is as it came; its training is not known here"
     if one.numbers["dataset"] not in DATASETS:
         yield f"{one.numbers['dataset']} is no dataset of RobustBench"
-    elif one.eps_name != THREATS[one.norm]:
-        yield f"RobustBench's eps is {THREATS[one.norm]}"
+    elif one.eps_name != THREATS.get(one.norm):
+        theirs = THREATS.get(one.norm)
+        yield f"RobustBench's eps is {theirs}" if theirs else f"RobustBench has no {one.norm}"
     yield from one.departures()
     if one.distance_robust_percent is not None:
         yield f"{one.distance_robust_percent:.2f} % robust by minimum-norm distances"
