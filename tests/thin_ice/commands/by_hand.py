@@ -230,3 +230,27 @@ def rank_quantile(values, q):
     """The least value with a share q at or below it."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(q * len(ordered) - 1e-9) - 1)]
+
+
+def tail(hits, size, q, most):
+    """Binomial chance of at most (or of at least) so many hits."""
+    counts = range(hits + 1) if most else range(hits, size + 1)
+    return sum(math.comb(size, k) * q**k * (1 - q) ** (size - k) for k in counts)
+
+
+def thickness_bounds(distances, lost, q):
+    """Walking away from the estimate, outwards and inwards: the first distance at which the samples
+    in between have too few losses for a chance above q, or too many for one below.
+    """
+    value, rows = thickness(distances, lost, q), sorted(zip(distances, lost, strict=True))
+    ends = []
+    for outwards, end in ((False, 0.0), (True, rows[-1][0])):
+        walked = [row for row in rows if (row[0] > value) is outwards]
+        stops = sorted({d for d, _ in walked}, reverse=not outwards)
+        for stop in stops:
+            here = [flag for d, flag in walked if (d <= stop if outwards else d >= stop)]
+            if tail(sum(here), len(here), q, most=outwards) <= 0.025:
+                end = stop
+                break
+        ends.append(end)
+    return ends

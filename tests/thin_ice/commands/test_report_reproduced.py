@@ -721,7 +721,11 @@ def test_the_ice_thickness_is_where_the_falling_fit_crosses_a_share(report):
                 hand.thickness([distances[n] for n in draw], [lost[n] for n in draw], q)
                 for draw in draws
             ]
-            ends = [hand.rank_quantile(values, end) for end in (0.025, 0.975)]
+            low, high = hand.thickness_bounds(distances, lost, q)
+            ends = (
+                min(low, hand.rank_quantile(values, 0.025)),
+                max(high, hand.rank_quantile(values, 0.975)),
+            )
             row = printed[*key, 100 * q]
             text = shown_interval(hand.thickness(distances, lost, q), *ends, digits=4)
             same_text(row["ice thickness"].replace("inf", "∞"), text.replace("inf", "∞"))
