@@ -12,11 +12,6 @@ RESULTS = (
 )
 
 
-def analysed(file):
-    """A file of each run's analysis."""
-    return [f"{STUDY_FOLDER}/{run}/analysis/{file}" for run in STUDY.runs()]
-
-
 rule report:
     input:
         records_if_again("report"),
