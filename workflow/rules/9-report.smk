@@ -34,7 +34,7 @@ rule report:
         report=f"{STUDY_FOLDER}/report/report.html",
         png=expand(f"{STUDY_FOLDER}/report/{{figure}}.png", figure=FIGURES),
         svg=expand(f"{STUDY_FOLDER}/report/{{figure}}.svg", figure=FIGURES),
-        tex=expand(f"{STUDY_FOLDER}/report/tables/{{result}}.tex", result=RESULTS),
+        tex=expand(f"{STUDY_FOLDER}/report/table-{{result}}.tex", result=RESULTS),
         record=f"{STUDY_FOLDER}/report/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/report.log",

@@ -90,7 +90,7 @@ def page(made):
 def test_the_command_leaves_every_figure_its_table_and_the_page(made):
     folder, outputs = made
     names = {f"{name}.{kind}" for name in EXHIBITS for kind in ("png", "svg", "csv")}
-    tables = {f"tables/{name}.{kind}" for name in RESULTS for kind in ("csv", "md", "tex")}
+    tables = {f"table-{name}.{kind}" for name in RESULTS for kind in ("csv", "md", "tex")}
     report_folder = folder / "report"
     found = {str(path.relative_to(report_folder)) for path in outputs}
     assert found == names | tables | {"report.html"}

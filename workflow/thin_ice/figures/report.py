@@ -57,18 +57,15 @@ def write_report(
     results = [tabled(name, finished, folder) for name in RESULTS]
     files = [path for one in (*shown, *results) for path in one.files]
     artifacts = [artifact(path, folder.parent) for path in sources]
-    artifacts += [artifact(path, folder.parent, folder) for path in files]
+    artifacts += [artifact(path, folder.parent) for path in files]
     page = folder / "report.html"
     write_text(page, render(finished, shown, results, artifacts, root))
     return [page, *files]
 
 
-def artifact(path: Path, study_folder: Path, job: Path | None = None) -> Artifact:
-    """A file's digest, and its record's path: that of its ``job``, which lies in the same folder
-    unless another is named.
-    """
-    record = (job or path.parent) / RECORD
-    below = [relpath(file, study_folder) for file in (path, record)]
+def artifact(path: Path, study_folder: Path) -> Artifact:
+    """A file's digest, and its record's path: `provenance.json` beside it."""
+    below = [relpath(file, study_folder) for file in (path, path.with_name(RECORD))]
     return Artifact(below[0], sha256(path), below[1])
 
 
@@ -77,7 +74,7 @@ def origins(names: Sequence[str], artifacts: Sequence[Artifact]) -> list[Origin]
     found: dict[str, Origin] = {}
     for one in artifacts:
         folder, file = Path(one.path).parent, Path(one.path)
-        if file.stem in names and Path(one.record).parent == folder and folder.name != "report":
+        if file.stem in names and folder.name != "report":
             link = f"../{one.record}"
             origin = found.setdefault(str(folder), Origin(str(folder), link, []))
             origin.files.append((file.name, f"../{one.path}"))

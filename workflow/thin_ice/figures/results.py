@@ -18,7 +18,7 @@ from thin_ice.figures.more_cells import Cells
 from thin_ice.figures.optimality_cells import optimality_cells
 from thin_ice.files import write_text
 
-FOLDER = "tables"
+PREFIX = "table-"  # of files; a record speaks of its own folder alone, so they lie beside figures
 OPEN_ROWS = 30  # a longer table is folded
 
 
@@ -173,7 +173,7 @@ def tabled(name: str, finished: Finished, folder: Path) -> Tabled:
     """Write a result table's CSV, Markdown and LaTeX into ``folder``."""
     result = RESULTS[name]
     cells = result.cells(finished)
-    stem = folder / FOLDER / name
+    stem = folder / f"{PREFIX}{name}"
     csv = partial(result.rows(finished).to_csv, index=False, float_format="%.6g")
     texts = {".csv": csv(), ".md": markdown(*cells), ".tex": latex(*cells)}
     for suffix, text in texts.items():
