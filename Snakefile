@@ -58,7 +58,6 @@ rule all:
     input:
         f"{STUDY_FOLDER}/study/study.yaml",
         f"{STUDY_FOLDER}/report/report.html",
-        files_of(STUDY.dense_networks(), "twins/twins.parquet"),
 
 
 include: "workflow/rules/reruns.smk"

@@ -2,29 +2,39 @@
 
 FIGURES = (
     *("accuracy", "overestimate", "mechanisms", "security"),
-    *("distances", "loss_by_distance", "auroc"),
+    *("densities", "distances", "loss_by_distance", "thickness", "auroc", "rivals", "twins"),
+    *("classes", "overlap", "movement"),
+)
+RESULTS = (
+    *("headline", "indicators", "overestimate", "optimality"),
+    *("thin_ice", "thickness", "predictors", "joint"),
+    *("classes", "pies", "overlap", "movement"),
 )
 
 
 rule report:
     input:
         records_if_again("report"),
-        accuracy=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv", run=STUDY.runs())),
-        overestimate=ancient(
-            expand(f"{STUDY_FOLDER}/{{run}}/analysis/overestimate.csv", run=STUDY.runs())
-        ),
-        thin_ice=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/thin_ice.csv", run=STUDY.runs())),
-        samples=ancient(
-            expand(f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet", run=STUDY.runs())
-        ),
-        curves=ancient(expand(f"{STUDY_FOLDER}/{{run}}/analysis/curves.csv", run=STUDY.runs())),
-        optimality=ancient(
-            expand(f"{STUDY_FOLDER}/{{run}}/analysis/optimality.csv", run=STUDY.runs())
-        ),
+        accuracy=ancient(analysed("accuracy.csv")),
+        overestimate=ancient(analysed("overestimate.csv")),
+        thin_ice=ancient(analysed("thin_ice.csv")),
+        samples=ancient(analysed("samples.parquet")),
+        curves=ancient(analysed("curves.csv")),
+        optimality=ancient(analysed("optimality.csv")),
+        predictors=ancient(analysed("predictors.csv")),
+        thickness=ancient(analysed("thickness.csv")),
+        joint=ancient(analysed("joint.csv")),
+        classes=ancient(analysed("classes.csv")),
+        pies=ancient(analysed("pies.csv")),
+        overlap=ancient(analysed("overlap.csv")),
+        movement=ancient(analysed("movement.csv")),
+        twins=ancient(files_of(STUDY.dense_networks(), "twins/twins.parquet")),
+        pictures=ancient(files_of(STUDY.dense_networks(), "twins/twins.safetensors")),
     output:
         report=f"{STUDY_FOLDER}/report/report.html",
         png=expand(f"{STUDY_FOLDER}/report/{{figure}}.png", figure=FIGURES),
         svg=expand(f"{STUDY_FOLDER}/report/{{figure}}.svg", figure=FIGURES),
+        tex=expand(f"{STUDY_FOLDER}/report/table-{{result}}.tex", result=RESULTS),
         record=f"{STUDY_FOLDER}/report/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/report.log",
@@ -40,4 +50,8 @@ rule report:
         "python -m thin_ice report --job {params.job:q} --accuracy {input.accuracy:q}"
         " --overestimate {input.overestimate:q} --thin_ice {input.thin_ice:q}"
         " --samples {input.samples:q} --curves {input.curves:q} --optimality {input.optimality:q}"
+        " --predictors {input.predictors:q} --thickness {input.thickness:q}"
+        " --joint {input.joint:q} --classes {input.classes:q} --pies {input.pies:q}"
+        " --overlap {input.overlap:q} --movement {input.movement:q}"
+        " --twins {input.twins:q} --pictures {input.pictures:q}"
         f"{RECORD_AND_LOG}"

@@ -49,3 +49,8 @@ def of_run(networks, file):
         for network in networks
         if network.run == wildcards.run
     ]
+
+
+def analysed(file):
+    """A file of each run's analysis."""
+    return [f"{STUDY_FOLDER}/{run}/analysis/{file}" for run in STUDY.runs()]

@@ -299,11 +299,11 @@ def test_a_study_that_cannot_be_read_ends_with_status_2_and_one_line(copy, say, 
 def test_a_second_audit_with_a_memory_agrees_and_sees_what_changed(copy, say, tmp_path):
     words = ("audit", copy.root, "--memory", tmp_path / "memory.json")
     assert say(*words) == say(*words) == say("audit", copy.root)
-    table = copy / f"{REPORT}/accuracy.md"
+    table = copy / f"{REPORT}/table-headline.md"
     table.write_text(table.read_text() + "\n")
     status, printed, _ = say(*words)
     assert status == 1
-    assert f"altered         {REPORT}/accuracy.md\n" in printed
+    assert f"altered         {REPORT}/table-headline.md\n" in printed
     assert say(*words)[1] == printed == say("audit", copy.root)[1]
 
 

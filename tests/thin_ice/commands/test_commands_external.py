@@ -158,7 +158,7 @@ def test_the_tables_of_a_run_without_pruned_networks_are_whole(root):
 
 
 def test_the_report_says_which_networks_are_as_they_came(root):
-    table = (root / "report/accuracy.md").read_text().splitlines()[2:]
+    table = (root / "report/table-headline.md").read_text().splitlines()[2:]
     marked = [line for line in table if "as it came" in line]
     assert len(marked) == 2
     assert all("| dense |" in line for line in marked)
@@ -183,7 +183,7 @@ def test_a_study_of_one_network_as_it_came_runs_to_its_report(files, tmp_path):
     page = (tmp_path / "report/report.html").read_text()
     assert "No network is compared with a dense one in this study." in page
     assert "Nothing is claimed of the networks of this study." in page
-    assert "as it came" in (tmp_path / "report/accuracy.md").read_text()
+    assert "as it came" in (tmp_path / "report/table-headline.md").read_text()
     assert audit(gather(tmp_path), planned_jobs(study)).sound
 
 

@@ -1,11 +1,14 @@
 """Small finished tables, made by hand: any number of runs, methods, sparsities and seeds."""
 
+from dataclasses import replace
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 
 from thin_ice.attacks.distance_budgets import column
 from thin_ice.evaluation.flags import INDICATORS, LIMITS
-from thin_ice.figures.finished import Finished
+from thin_ice.figures.finished import Finished, Twins
 
 EPS = 8 / 255
 FMN = {"kind": "fmn", "norm": "Linf", "options": {"steps": 20, "max_stepsize": 1.0}}
@@ -14,15 +17,23 @@ SETS = ("kept", "lost", "rescued", "never")
 VIEWS = (("clean", "Linf"), ("clean", "L2"), ("robust", "Linf"))
 
 
-def make_finished(runs=1, methods=2, sparsities=(0.9, 0.99), seeds=(0, 1), samples=60, **study):
-    """A study whose lost samples are the nearest to the boundary."""
+def make_finished(
+    runs=1, methods=2, sparsities=(0.9, 0.99), seeds=(0, 1), samples=60, again=True, **study
+):
+    """A study whose lost samples are the nearest to the boundary. ``again``: its dense networks
+    are fine-tuned again as a control.
+    """
     names = [f"digits-net{run}-pgd_at" for run in range(runs)]
     labels = [f"m{index}" for index in range(methods)]
     networks = [
         (run, seed, method, sparsity)
         for run in names
         for seed in seeds
-        for method, sparsity in [("dense", 0.0), *((m, s) for m in labels for s in sparsities)]
+        for method, sparsity in [
+            ("dense", 0.0),
+            *((m, s) for m in labels for s in sparsities),
+            *[("dense_again", 0.0)] * again,
+        ]
     ]
     points = pd.concat([part for pair in _pairs(networks, seeds) for part in _parts(pair, samples)])
     accuracy = pd.DataFrame([row for network in networks for row in _accuracies(network, labels)])
@@ -32,9 +43,19 @@ def make_finished(runs=1, methods=2, sparsities=(0.9, 0.99), seeds=(0, 1), sampl
         samples=points.reset_index(drop=True),
         curves=pd.concat([_curve(network) for network in networks], ignore_index=True),
         optimality=pd.DataFrame([row for network in networks for row in _optimality(network)]),
-        overestimate=overestimate_of(accuracy),
+        overestimate=overestimate_of(accuracy[accuracy.method != "dense_again"]),
         study=make_study(labels, sparsities, seeds, **study),
+        **more_tables(points),
+        twins=tuple(make_twins(run, seed) for run in names for seed in seeds),
     )
+
+
+def dense_alone():
+    """A study that compares no networks: its tables of comparisons have columns and no rows."""
+    finished = make_finished(methods=1, seeds=(0,), samples=20, again=False)
+    empty = ("thin_ice", "samples", "predictors", "thickness", "joint", "classes", "pies")
+    tables = {name: getattr(finished, name)[:0] for name in (*empty, "overlap", "movement")}
+    return replace(finished, twins=(), **tables)
 
 
 def make_study(methods=("m0",), sparsities=(0.9,), seeds=(0,), eps=EPS, norm="Linf"):
@@ -56,14 +77,14 @@ def _accuracies(network, labels):
     for label in labels if method == "dense" else [method]:
         yield {
             **{"method": method, "run": run, "seed": seed, "sparsity": sparsity},
-            "variant": "dense" if method == "dense" else f"{method}-{sparsity:g}",
+            "variant": _variant(method, sparsity),
             **{"dataset": "digits", "test_samples": 60, "sparsity_of_prunable": sparsity},
             **_interval("clean", clean),
-            "protocol": f"pgd_{label}",
-            **_interval("claimed", robust + 5),
+            "protocol": "none" if method == "dense_again" else f"pgd_{label}",
+            **_interval("claimed", np.nan if method == "dense_again" else robust + 5),
             **_interval("autoattack", robust),
             **{"autoattack_warnings": "", "autoattack_unconfirmed": 0},
-            "overestimate_points": 5.0,
+            "overestimate_points": np.nan if method == "dense_again" else 5.0,
             "attacked_for_indicators": 57,
             **_indicators("claimed", incomplete_optimisation=0.08),
             **_indicators("apgd"),
@@ -97,7 +118,7 @@ def _curve(network):
 
 
 def _variant(method, sparsity):
-    return "dense" if method == "dense" else f"{method}-{sparsity:g}"
+    return method if sparsity == 0 else f"{method}-{sparsity:g}"
 
 
 def _optimality(network):
@@ -122,7 +143,7 @@ def _interval(what, percent):
 def _pairs(networks, seeds):
     for run, seed, method, sparsity in networks:
         if method != "dense":
-            yield run, seed, f"{method}-{sparsity:g}", method, sparsity
+            yield run, seed, _variant(method, sparsity), method, sparsity
         elif len(seeds) > 1:
             yield run, seed, "dense, seed other", "second_seed", 0.0
 
@@ -145,6 +166,7 @@ def _parts(pair, samples):
                 "set": pd.Categorical(names, categories=SETS),
                 "signed_distance": signed.astype("float32"),
                 "boundary_distance": np.abs(away).astype("float32"),
+                "other_signed_distance": (0.8 * signed - 0.005).astype("float32"),
                 **{"run": run, "seed": seed, "other": other, "method": method},
                 **{"sparsity": sparsity, "correctness": correctness, "norm": norm},
             }
@@ -193,3 +215,146 @@ def _statistics(points):
         row[f"auroc_{name}"] = value
         row[f"auroc_{name}_low"], row[f"auroc_{name}_high"] = value - 0.03, min(value + 0.03, 1)
     return row
+
+
+LABELS = ["run", "seed", "other", "method", "sparsity", "correctness"]
+RIVALS = ("logit_margin", "confidence_variance", "gradient_norm", "steps_to_flip")
+
+
+def more_tables(points):
+    """The further tables of the analysis of these per-sample rows, with stand-in intervals."""
+    main = points[points.norm == "Linf"]
+    groups = [(dict(zip(LABELS, names, strict=True)), here) for names, here in _by(main, LABELS)]
+    tables = {
+        "predictors": [row for names, here in groups for row in _predictors(names, here)],
+        "thickness": [row for names, here in groups for row in _thicknesses(names, here)],
+        "joint": [names | _joint(here) for names, here in groups],
+        "classes": [row for names, here in groups for row in _class_rows(names, here)],
+        "overlap": list(_overlaps(main)),
+        "pies": list(_pies(main)),
+        "movement": [row for names, here in groups for row in _movements(names, here)],
+    }
+    return {name: pd.DataFrame(rows) for name, rows in tables.items()}
+
+
+def _by(points, keys):
+    return list(points.groupby(keys, sort=False, observed=True))
+
+
+def _ends(name, value, half=0.05):
+    return {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
+
+
+def _predictors(names, points):
+    counts = {f"{one}_samples": int((points.set == one).sum()) for one in ("kept", "lost")}
+    own = "distance", "other_seed_distance"
+    for index, predictor in enumerate((*own, *RIVALS)):
+        yield {
+            **names,
+            **{"predictor": predictor, "norm": "Linf" if predictor in own else ""},
+            **counts,
+            **_ends("auroc", 0.9 - 0.04 * index),
+            **_ends("average_precision", 0.6 - 0.04 * index),
+            "lost_share": counts["lost_samples"] / max(sum(counts.values()), 1),
+            **{"mann_whitney_p": 0.004, "mann_whitney_adjusted_p": 0.03},
+            "rank_biserial": 0.8 - 0.08 * index,
+            **_ends("auroc_gain", 0.04 * index),
+        }
+
+
+def _thicknesses(names, points):
+    right = points[points.set.isin(["kept", "lost"])]
+    lost = int((right.set == "lost").sum())
+    for share, value in ((0.05, 0.03), (0.2, 0.02), (0.5, 0.0)):
+        found = {"thickness": value, "thickness_low": 0.5 * value, "thickness_high": value + 0.01}
+        yield {**names, "norm": "Linf", "share": share, **found, "samples": len(right)} | {
+            "lost": lost
+        }
+
+
+def _joint(points):
+    return {
+        **{"samples": int(points.set.isin(["kept", "lost"]).sum())},
+        "lost": int((points.set == "lost").sum()),
+        **{"auroc_without": 0.8, "auroc_with": 0.85, "gain": 0.05, "gain_low": 0.01},
+        **{"gain_high": 0.09, "likelihood_ratio": 12.5, "p": 0.0004, "adjusted_p": 0.004},
+        "distance_coefficient": -1.3,
+    }
+
+
+def _class_rows(names, points):
+    for label, here in points.groupby("label"):
+        right, lost = here.set.isin(["kept", "lost"]).sum(), (here.set == "lost").sum()
+        percent = 100 * lost / right if right else np.nan
+        yield {
+            **names,
+            **{"label": label, "right": right, "lost": lost, "lost_percent": percent},
+            **{"low": max(percent - 5, 0), "high": percent + 5},
+            **{"rescued": (here.set == "rescued").sum(), "dense_percent": 80.0},
+            **{"other_percent": 70.0, "difference_p": 0.2, "adjusted_p": 0.04 if label == 3 else 1},
+        }
+
+
+def _overlaps(points):
+    for names, here in _by(points, ["run", "seed", "correctness"]):
+        sets = {
+            pair: set(one.sample_id[one.set == "lost"])
+            for pair, one in _by(here, ["method", "sparsity"])
+        }
+        for a, b in combinations(sets, 2):
+            both, either = sets[a] & sets[b], sets[a] | sets[b]
+            yield {
+                **dict(zip(["run", "seed", "correctness"], names, strict=True)),
+                **{"method_a": a[0], "sparsity_a": a[1], "method_b": b[0], "sparsity_b": b[1]},
+                **{"lost_a": len(sets[a]), "lost_b": len(sets[b])},
+                **{"both": len(both), "either": len(either)},
+                "jaccard": len(both) / len(either) if either else np.nan,
+                "jaccard_by_chance": 0.2,
+                "inside_percent": 100 * len(both) / len(sets[a]) if sets[a] else np.nan,
+                **{"inside_low": 50.0, "inside_high": 99.0},
+                "inside_by_chance_percent": 30.0,
+            }
+
+
+def _pies(points):
+    for names, here in _by(points, ["run", "method", "sparsity"]):
+        if names[1] != "second_seed":
+            seeds = here.seed.nunique()
+            yield {
+                **dict(zip(["run", "method", "sparsity"], names, strict=True)),
+                **{"seeds": seeds, "samples": 60, "pies": 6, "pie_percent": 10.0},
+                **{"low": 4.7, "high": 20.1, "enough_seeds": "yes" if seeds >= 5 else "no"},
+                **{"pie_median_distance": 0.01, "other_median_distance": 0.04},
+                **_ends("auroc", 0.85),
+            }
+
+
+def _movements(names, points):
+    if names["correctness"] == "clean":
+        for name in SETS:
+            here = points[points.set == name]
+            change = here.other_signed_distance - here.signed_distance
+            yield {
+                **{key: value for key, value in names.items() if key != "correctness"},
+                **{"norm": "Linf", "set": name, "samples": len(here), "infinite": 0},
+                "dense_median": here.signed_distance.median(),
+                "other_median": here.other_signed_distance.median(),
+                **_ends("change", change.median(), 0.002),
+                "change_median": change.median(),
+                "closer_percent": 100 * (change < 0).mean(),
+                "spearman": 0.9,
+            }
+
+
+def make_twins(run, seed, count=4, channels=1):
+    """Images and their twins, each a little brighter."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 200, (count, channels, 8, 8)).astype("uint8")
+    distances = 0.001 * np.arange(1, count + 1)
+    names = {"sample_id": np.arange(count), "label": range(count), "attack": "fmn_linf"}
+    table = pd.DataFrame(names).assign(distance=distances)
+    table["label_name"] = [f"c{label}" for label in table.label]
+    table["predicted_name"] = [f"c{label + 1}" for label in table.label]
+    signs = np.where(np.indices((8, 8)).sum(axis=0) % 2, 1, -1)
+    twins = np.clip(images / 255 + signs * distances[:, None, None, None], 0, 1)
+    return Twins(run, seed, table, images, twins.astype("float32"))

@@ -22,9 +22,9 @@ def test_a_jpeg_copy_is_a_caveat_and_its_original_is_none():
 
 def test_networks_at_chance_are_named():
     finished = make_finished()
-    assert c.degenerate(finished.accuracy, finished.classes) == []
+    assert c.degenerate(finished.accuracy, finished.class_counts) == []
     finished.accuracy.loc[finished.accuracy.variant == "m0-0.9", "clean_low_percent"] = 9.0
-    (said,) = c.degenerate(finished.accuracy, finished.classes)
+    (said,) = c.degenerate(finished.accuracy, finished.class_counts)
     assert said.startswith("2 networks at or near chance")
     assert "m0-0.9 of digits-net0-pgd_at, seed 1" in said
 
@@ -125,7 +125,7 @@ def test_autoattack_s_own_warnings_are_named_with_their_networks_and_mark_the_he
         assert "m0-0.9" in text
         assert "seed 1" in text
     assert unconfirmed.startswith("3 samples")
-    header, rows = headline_cells(headline_table(finished.accuracy, finished.classes))
+    header, rows = headline_cells(headline_table(finished.accuracy, finished.class_counts))
     remarks = {row[0]: row[header.index("remark")] for row in rows}
     assert remarks["m0 0.9"] == "AutoAttack warns: dynamic and zero gradients; 3 unconfirmed"
     assert not remarks["m0 0.99"]
@@ -136,7 +136,34 @@ def test_a_table_read_from_a_file_has_no_warnings_where_the_cell_is_empty(tmp_pa
     finished.accuracy.to_csv(tmp_path / "accuracy.csv", index=False)
     read = pd.read_csv(tmp_path / "accuracy.csv")
     assert read.autoattack_warnings.isna().all()
-    assert not headline_table(read, finished.classes).warnings.any()
+    assert not headline_table(read, finished.class_counts).warnings.any()
     assert not any(
         "AutoAttack itself" in text for text in c.caveats(replace(finished, accuracy=read))
     )
+
+
+def test_a_control_as_strong_as_pruning_is_a_caveat_and_a_weak_one_is_none():
+    pairs = make_finished().main_pairs.assign(lost_samples=20, kept_samples=20)
+    control = pairs.method.isin(["second_seed", "dense_again"])
+    pairs["auroc_lost"] = np.where(control, 0.6, 0.9)
+    pairs["auroc_lost_high"] = np.where(control, 0.89, 1.0)
+    assert c.strong_controls(pairs) == []
+    clean = pairs.correctness == "clean"
+    pairs.loc[clean & (pairs.method == "second_seed"), "auroc_lost_high"] = 0.9
+    (said,) = c.strong_controls(pairs)
+    assert "clean correctness" in said
+    assert "in 2 of 4 controls" in said
+    assert "reaches 0.90" in said
+    assert c.strong_controls(pairs.assign(lost_samples=1)) == []
+    assert c.strong_controls(pairs[:0]) == []
+
+
+def test_pies_of_few_seeds_and_separated_models_are_caveats():
+    few, many = make_finished(seeds=(0, 1)), make_finished(seeds=range(5), samples=20)
+    assert "rest on 2 seeds in 5 of 5 populations" in c.few_seeds_for_pies(few.pies)[0]
+    assert c.few_seeds_for_pies(many.pies) == []
+    assert c.few_seeds_for_pies(pd.DataFrame()) == []
+    assert c.separated(few.joint) == []
+    few.joint.loc[:2, "auroc_with"] = 0.995
+    assert c.separated(few.joint)[0].startswith(f"In 3 of {len(few.joint)} joint models")
+    assert c.separated(few.joint.assign(likelihood_ratio=np.nan)) == []

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from make_tables import make_finished
+from make_tables import dense_alone, make_finished
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
@@ -31,6 +31,12 @@ def finished(request):
     return make_finished(**STUDIES[request.param])
 
 
+@pytest.fixture
+def coarse(monkeypatch):
+    """Pictures of a few kilobytes, in less time."""
+    monkeypatch.setattr(theme, "DPI", 30)
+
+
 @pytest.fixture(scope="module")
 def large():
     return make_finished(**LARGE, samples=30)
@@ -39,7 +45,7 @@ def large():
 @pytest.mark.parametrize("name", EXHIBITS)
 def test_a_figure_has_a_title_and_labels_with_units(name, finished):
     figure = drawn(name, finished)
-    panels = [ax for ax in figure.axes if ax.axison]
+    panels = [ax for ax in figure.axes if ax.axison and ax.get_label() != "<colorbar>"]
     assert figure.legends[0].get_title().get_text()
     assert all(ax.get_xlabel() or ax.get_xticklabels() for ax in panels)
     labels = " ".join(ax.get_xlabel() + ax.get_ylabel() for ax in panels)
@@ -51,6 +57,13 @@ def test_a_figure_has_a_title_and_labels_with_units(name, finished):
         "auroc": "AUROC of distance",
         "loss_by_distance": "(L∞, images on [0, 1])",
         "distances": "(L∞, images on [0, 1])",
+        "densities": "share of the set (%)",
+        "thickness": "(L∞, images on [0, 1])",
+        "rivals": "AUROC",
+        "classes": "share lost (%)",
+        "overlap": "",
+        "movement": "(L∞, [0, 1])",
+        "twins": "",
     }
     assert units[name] in labels
 
@@ -91,6 +104,7 @@ def test_a_figure_of_many_networks_grows_downwards(name, large):
     assert figure.get_figwidth() == small.get_figwidth() == theme.WIDTH
     assert figure.get_figheight() > 2 * small.get_figheight()
     titles = {ax.get_title(loc="left") for ax in figure.axes}
+    titles |= {text.get_text() for ax in figure.axes for text in ax.texts}
     for run in large.runs:
         assert any(run in title for title in titles)
 
@@ -114,6 +128,25 @@ def test_empty_sets_failed_distances_and_missing_aurocs_are_drawn(name, tmp_path
     with np.errstate(all="raise"):
         shown = show(name, finished, tmp_path)
     assert all(path.stat().st_size for path in shown.files)
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_a_study_of_dense_networks_alone_is_drawn_and_says_so(name, tmp_path, coarse):
+    shown = show(name, dense_alone(), tmp_path)
+    assert shown.sentence.endswith(".")
+    if EXHIBITS[name].section in ("thin_ice", "who", "movement"):
+        assert shown.sentence.startswith(("No ", "There are no "))
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_one_seed_and_one_class_that_is_lost_whole_are_drawn(name, tmp_path, coarse):
+    finished = make_finished(methods=1, sparsities=(0.9,), seeds=(0,), samples=30, again=False)
+    samples, classes = finished.samples, finished.classes
+    own = (samples.label == 3) & samples.set.isin(["kept", "lost"])
+    samples.loc[own, "set"] = "lost"
+    classes.loc[classes.label == 3, "lost_percent"] = 100.0
+    classes.loc[classes.label == 4, ["right", "lost"]] = 0
+    assert show(name, finished, tmp_path).sentence
 
 
 def test_a_dense_network_that_has_nothing_right_is_drawn(tmp_path):

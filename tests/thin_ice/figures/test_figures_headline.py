@@ -12,7 +12,7 @@ from thin_ice.figures.ice_cells import ice_cells
 
 def test_means_and_deviations_are_over_seeds():
     finished = make_finished(seeds=(0, 1, 2))
-    table = headline_table(finished.accuracy, finished.classes)
+    table = headline_table(finished.accuracy, finished.class_counts)
     # 2 dense rows (one a protocol) and 2 methods x 2 sparsities
     assert len(table) == 6
     row = table[(table.method == "m1") & (table.sparsity == 0.99)].iloc[0]
@@ -24,7 +24,7 @@ def test_means_and_deviations_are_over_seeds():
 
 def test_dense_rows_come_first_and_name_their_protocol():
     finished = make_finished()
-    header, rows = headline_cells(headline_table(finished.accuracy, finished.classes))
+    header, rows = headline_cells(headline_table(finished.accuracy, finished.class_counts))
     protocols = [row[header.index("by protocol")] for row in rows if row[0] == "dense"]
     assert protocols == ["pgd_m0", "pgd_m1"]
     assert [row[0] for row in rows] == ["dense"] * 2 + ["m0 0.9", "m0 0.99", "m1 0.9", "m1 0.99"]
@@ -33,10 +33,10 @@ def test_dense_rows_come_first_and_name_their_protocol():
 
 def test_one_seed_has_no_deviation_and_several_runs_have_a_column():
     one = make_finished(seeds=(0,))
-    _, rows = headline_cells(headline_table(one.accuracy, one.classes))
+    _, rows = headline_cells(headline_table(one.accuracy, one.class_counts))
     assert not any("±" in cell for row in rows for cell in row)
     two = make_finished(runs=2)
-    header, rows = headline_cells(headline_table(two.accuracy, two.classes))
+    header, rows = headline_cells(headline_table(two.accuracy, two.class_counts))
     assert header[0] == "run"
     assert {row[0] for row in rows} == set(two.runs)
 
@@ -55,7 +55,7 @@ def test_a_network_at_chance_is_remarked_with_its_seeds():
     finished = make_finished()
     broken = (finished.accuracy.method == "m0") & (finished.accuracy.seed == 0)
     finished.accuracy.loc[broken, "clean_low_percent"] = 8.0
-    _, rows = headline_cells(headline_table(finished.accuracy, finished.classes))
+    _, rows = headline_cells(headline_table(finished.accuracy, finished.class_counts))
     remarks = {row[0]: row[-1] for row in rows}
     assert remarks["m0 0.9"] == "at chance in 1 of 2 seeds"
     assert remarks["m1 0.9"] == ""

@@ -10,15 +10,18 @@ import sys
 import pytest
 import yaml
 from make_tables import make_finished
+from safetensors.numpy import save_file
 
 from thin_ice.commands import report
 from thin_ice.commands.job import Job
 from thin_ice.figures import theme
 from thin_ice.figures.gallery import EXHIBITS
 from thin_ice.figures.report import render
+from thin_ice.figures.results import RESULTS
 from thin_ice.provenance.record import now, write_record
 
 TWO_RUNS = {"runs": 2, "methods": 1, "sparsities": (0.9,), "samples": 30}
+TWINS = {"stage": "twins", "parameters": {}, "code": {"modules": [], "sha256": "x"}}
 ANALYSIS = {"stage": "analyse", "parameters": {}, "code": {"modules": [], "sha256": "x"}}
 LOADING = {"src", "srcset", "data", "poster", "background", "action"}
 
@@ -33,7 +36,7 @@ def coarse():
 
 def job_of(folder, finished):
     """The command's job: tables in one folder a run, as the analysis leaves them."""
-    inputs = {name: [] for name in report.TABLES}
+    inputs = {name: [] for name in report.INPUTS}
     for run in finished.runs:
         for name in report.TABLES:
             table = getattr(finished, name)
@@ -49,11 +52,27 @@ def job_of(folder, finished):
     text = json.dumps(
         {
             "stage": "report",
-            "parameters": {"study": finished.study},
+            "parameters": {
+                "study": finished.study,
+                "dense": [{"run": one.run, "seed": one.seed} for one in finished.twins],
+            },
             "code": {"modules": [], "sha256": "x"},
         }
     )
+    for one in finished.twins:
+        _write_twins(folder / one.run / f"seed{one.seed}" / "dense" / "twins", one, inputs)
     return Job(text, inputs, folder / "report" / "provenance.json", "identity")
+
+
+def _write_twins(folder, one, inputs):
+    table, pictures = folder / "twins.parquet", folder / "twins.safetensors"
+    folder.mkdir(parents=True)
+    one.table.to_parquet(table, index=False)
+    save_file({"images": one.images, "twins": one.twins}, pictures)
+    record = folder / "provenance.json"
+    write_record(record, TWINS, [], [table, pictures], now(), {"code": {"sha256": "x"}})
+    inputs["twins"].append(table)
+    inputs["pictures"].append(pictures)
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +90,12 @@ def page(made):
 def test_the_command_leaves_every_figure_its_table_and_the_page(made):
     folder, outputs = made
     names = {f"{name}.{kind}" for name in EXHIBITS for kind in ("png", "svg", "csv")}
-    assert {path.name for path in outputs} == names | {"report.html", "accuracy.md"}
-    assert {path.name for path in (folder / "report").iterdir()} == {p.name for p in outputs}
+    tables = {f"table-{name}.{kind}" for name in RESULTS for kind in ("csv", "md", "tex")}
+    report_folder = folder / "report"
+    found = {str(path.relative_to(report_folder)) for path in outputs}
+    assert found == names | tables | {"report.html"}
+    written = {path for path in report_folder.rglob("*") if path.is_file()}
+    assert written == set(outputs)
     assert all(path.stat().st_size for path in outputs)
 
 
@@ -113,6 +136,8 @@ def test_every_link_leads_to_a_place_in_the_page_or_a_file_beside_it(made, links
     for link in links.links:
         if link.startswith("#"):
             assert link[1:] in links.ids
+        elif link == "../report/provenance.json":  # written when the command has ended
+            continue
         else:
             assert (made[0] / "report" / link).is_file()
 
@@ -124,12 +149,12 @@ def test_the_page_is_small_enough_to_send(made):
 def test_each_source_is_named_with_its_digest_and_its_record(made, page):
     folder, _ = made
     sources = [p for p in folder.glob("*/analysis/*") if p.name != "provenance.json"]
-    assert len(sources) == 12
+    assert len(sources) == 2 * len(report.TABLES)
     for path in [*sources, folder / "report" / "accuracy.svg"]:
         relative = path.relative_to(folder)
-        assert f"<td>{relative}</td>" in page
+        assert f'<a href="../{relative}">{relative}</a>' in page
         assert hashlib.sha256(path.read_bytes()).hexdigest() in page
-        assert f"<td>{relative.parent / 'provenance.json'}</td>" in page
+        assert f'<a href="../{relative.parent / "provenance.json"}">' in page
 
 
 def test_the_resolved_study_is_on_the_page_as_yaml(page):
@@ -145,10 +170,10 @@ def test_numbers_on_the_page_are_those_of_the_tables(page):
 
 
 def test_a_jpeg_copy_is_visible_in_the_caveats_and_text_cannot_become_markup():
-    finished = make_finished(methods=1, sparsities=(0.9,), seeds=(0,), samples=20)
+    finished = make_finished(methods=1, sparsities=(0.9,), seeds=(0,), samples=20, again=False)
     finished.accuracy["dataset"] = "<script>cifar10</script>-jpeg"
-    page = render(finished, [], ([], []), [], "0" * 64)
-    caveats = page[page.index('id="caveats"') : page.index('id="accuracies"')]
+    page = render(finished, [], [], [], "0" * 64)
+    caveats = page[page.index('id="caveats"') : page.index('id="sources"')]
     assert "JPEG re-encoded copy" in caveats
     assert "no control" in caveats
     assert "<script>" not in page
@@ -158,7 +183,9 @@ def test_two_reports_of_the_same_tables_are_the_same_bytes(made, tmp_path):
     again = job_of(tmp_path / "study", make_finished(**TWO_RUNS))
     report.run(again)
     for path in made[1]:
-        assert path.read_bytes() == (again.folder / path.name).read_bytes(), path.name
+        assert (
+            path.read_bytes() == (again.folder / path.relative_to(made[0] / "report")).read_bytes()
+        ), path.name
 
 
 def test_the_report_never_imports_torch():

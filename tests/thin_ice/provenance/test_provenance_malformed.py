@@ -186,7 +186,7 @@ def test_modules_that_are_none_of_ours_are_other_code(copy, name):
     """Of a job that is not planned: its own record says which modules it ran."""
     copy.reseal(f"{REPORT}", lambda s: job(s)["code"].update(modules=[name]))
     jobs = [one for one in planned() if one.folder != REPORT]
-    assert judged(copy, jobs)[f"{REPORT}/accuracy.md"] == "forged"
+    assert judged(copy, jobs)[f"{REPORT}/table-headline.md"] == "forged"
     kinds = {f.status for one in copy.audit(jobs).artifacts for f in one.findings}
     assert "other code" in kinds
 

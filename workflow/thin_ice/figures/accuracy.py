@@ -24,8 +24,8 @@ def table(finished: Finished) -> pd.DataFrame:
     """One row a network and measure, in percent. The dense network stands once under each method
     of its run, claimed by that method's protocol; where nothing is pruned, under its own name.
     """
-    accuracy = finished.accuracy
-    pruned = accuracy[~accuracy.method.isin([DENSE, DENSE_AGAIN])]
+    accuracy = finished.accuracy[finished.accuracy.method != DENSE_AGAIN]
+    pruned = accuracy[accuracy.method != DENSE]
     own = pruned[["run", "method", "protocol"]].drop_duplicates()
     dense = accuracy[accuracy.method == DENSE]
     alone = dense[~dense.run.isin(pruned.run)]

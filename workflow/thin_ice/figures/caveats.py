@@ -10,10 +10,11 @@ from thin_ice.figures.finished import FEW_SAMPLES, FEW_SEEDS, Finished
 from thin_ice.figures.headline import at_chance, kinds_of
 from thin_ice.figures.indicator_cells import APGD_NAME, NAMES, NETWORK
 from thin_ice.figures.sentences import too_few
-from thin_ice.figures.words import counted, eps_name, listing, norm_name
-from thin_ice.margins.analysis import CONTROL
+from thin_ice.figures.words import counted, eps_name, listing, norm_name, span
+from thin_ice.margins.analysis import CONTROLS, SECOND_SEED
 
 COUNTED = ("broken", "broken_but_farther", "standing", "standing_but_flipped")
+SEPARATED = 0.99  # an AUROC from which on a joint model has next to nothing left to tell
 REENCODED = "-jpeg"  # ends the name of a dataset read from a JPEG copy
 
 
@@ -21,13 +22,16 @@ def caveats(finished: Finished) -> list[str]:
     """Every caveat that applies, the gravest first."""
     return [
         *jpeg_copy(finished.accuracy),
-        *degenerate(finished.accuracy, finished.classes),
+        *degenerate(finished.accuracy, finished.class_counts),
         *attack_failures(finished.accuracy),
         *warned(finished.accuracy),
         *unconfirmed(finished.accuracy),
         *few_seeds(len(finished.seeds)),
         *no_control(finished.thin_ice),
         *few_lost(finished.thin_ice),
+        *strong_controls(finished.main_pairs),
+        *few_seeds_for_pies(finished.pies),
+        *separated(finished.joint),
         *failed_distances(finished.samples),
         *disagreements(finished.curves),
         *too_robust_curves(finished.curves),
@@ -129,11 +133,59 @@ def few_seeds(seeds: int) -> list[str]:
 
 
 def no_control(thin_ice: pd.DataFrame) -> list[str]:
-    if thin_ice.empty or (thin_ice.method == CONTROL).any():
+    if thin_ice.empty or (thin_ice.method == SECOND_SEED).any():
+        return []
+    lacking = "no second seed as a" if thin_ice.method.isin(CONTROLS).any() else "no"
+    return [
+        f"One seed a run, hence {lacking} control: how much of the loss is churn that a second "
+        "dense seed would show as well is unknown."
+    ]
+
+
+def strong_controls(pairs: pd.DataFrame) -> list[str]:
+    """Where distance predicts loss in a control as well as after pruning: its interval reaches the
+    median AUROC of the pruned networks. ``pairs``: the thin-ice table in the norm shown.
+    """
+    told = pairs[~too_few(pairs)] if len(pairs) else pairs
+    sentences = []
+    for view, here in told.groupby("correctness"):
+        control = here.method.isin(CONTROLS)
+        if control.all() or not control.any():
+            continue
+        pruned = float(here.auroc_lost[~control].median())
+        strong = int((here.auroc_lost_high[control] >= pruned).sum())
+        if strong:
+            sentences.append(
+                f"Without pruning the effect is as strong ({view} correctness): in {strong} of "
+                f"{counted(int(control.sum()), 'control')} the interval of distance's AUROC "
+                f"reaches {pruned:.2f}, the median after pruning. Pruning need not be the cause."
+            )
+    return sentences
+
+
+def few_seeds_for_pies(pies: pd.DataFrame) -> list[str]:
+    few = pies[pies.enough_seeds == "no"] if len(pies) else pies
+    if few.empty:
         return []
     return [
-        "One seed a run, hence no control: how much of the loss is churn that a second dense seed "
-        "would show as well is unknown."
+        f"Pruning-identified exemplars rest on {span(few.seeds.tolist(), 0)} seeds in "
+        f"{len(few)} of {counted(len(pies), 'population')}, fewer than {FEW_SEEDS}: with so few "
+        "a most frequent prediction is often that of one network."
+    ]
+
+
+def separated(joint: pd.DataFrame) -> list[str]:
+    """Joint models that tell lost from kept so well that only their penalty holds them."""
+    if joint.empty:
+        return []
+    models = joint[joint.likelihood_ratio.notna()]
+    apart = int((models[["auroc_without", "auroc_with"]].max(axis=1) >= SEPARATED).sum())
+    if not apart:
+        return []
+    return [
+        f"In {apart} of {counted(len(models), 'joint model')} the AUROC is {SEPARATED:g} or more: "
+        "lost and kept samples are nearly separated, and coefficients and tests rest on the ridge "
+        "penalty."
     ]
 
 

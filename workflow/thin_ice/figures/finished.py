@@ -1,9 +1,10 @@
 """The finished tables of a study, and the few things that figures and text both ask of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from thin_ice.margins.analysis import CONTROLS, DENSE, DENSE_AGAIN
@@ -12,6 +13,25 @@ FEW_SAMPLES = 5  # fewer lost (or kept) samples than this say nothing about a pa
 FEW_SEEDS = 5  # fewer seeds than this say nothing about a population of networks
 VIEWS = ("clean", "robust")
 Pair = tuple[str, float]  # method (or a control) and sparsity
+
+
+@dataclass(frozen=True)
+class Twins:
+    """A dense network's thinnest-ice samples and their nearest adversarial twins.
+
+    Attributes:
+        run: the network's.
+        seed: the network's.
+        table: a row a sample, as the twins' stage wrote it.
+        images: uint8 (K, C, H, W).
+        twins: float (K, C, H, W) in [0, 1].
+    """
+
+    run: str
+    seed: int
+    table: pd.DataFrame
+    images: np.ndarray
+    twins: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -25,6 +45,14 @@ class Finished:
     optimality: pd.DataFrame
     overestimate: pd.DataFrame
     study: dict[str, Any]
+    predictors: pd.DataFrame = field(default_factory=pd.DataFrame)
+    thickness: pd.DataFrame = field(default_factory=pd.DataFrame)
+    joint: pd.DataFrame = field(default_factory=pd.DataFrame)
+    classes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    pies: pd.DataFrame = field(default_factory=pd.DataFrame)
+    overlap: pd.DataFrame = field(default_factory=pd.DataFrame)
+    movement: pd.DataFrame = field(default_factory=pd.DataFrame)
+    twins: tuple[Twins, ...] = ()
 
     @property
     def eps(self) -> float:
@@ -74,7 +102,29 @@ class Finished:
         return sorted(found, key=lambda pair: (order.index(pair[0]), pair[1]))
 
     @cached_property
-    def classes(self) -> dict[str, int]:
+    def all_pairs(self) -> list[Pair]:
+        """Compared networks of all runs, each once: sparsity rising, controls last."""
+        found = {pair for run in self.runs for pair in self.pairs(run)}
+        return sorted(found, key=lambda pair: (pair[0] in CONTROLS, pair[1], pair[0]))
+
+    @cached_property
+    def compared_methods(self) -> list[tuple[str, str]]:
+        """Each run and method with a compared network; of a run that has controls alone, these."""
+        found = []
+        for run in self.runs:
+            methods = list(dict(self.pairs(run)))
+            pruned = [name for name in methods if name not in CONTROLS]
+            found += [(run, name) for name in pruned or methods]
+        return found
+
+    @cached_property
+    def class_counts(self) -> dict[str, int]:
         """Number of classes by run, from the highest label; a run without samples is absent."""
         highest = self.samples.groupby("run").label.max()
         return {str(run): int(label) + 1 for run, label in highest.items()}
+
+    def main(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a table in the norm that figures show; rows of no norm stay."""
+        if "norm" not in table:
+            return table
+        return table[table.norm.fillna("").isin(["", self.norm])]

@@ -10,14 +10,22 @@ from matplotlib.figure import Figure
 from thin_ice.figures import (
     accuracy,
     auroc,
+    classes,
+    densities,
     distances,
     loss_by_distance,
     mechanisms,
+    movement,
     overestimate,
+    overlap,
+    rivals,
     security,
+    thickness,
+    twins,
 )
+from thin_ice.figures import ice_sentences as ice
 from thin_ice.figures import sentences as say
-from thin_ice.figures.finished import Finished
+from thin_ice.figures.finished import FEW_SAMPLES, Finished
 from thin_ice.figures.layout import empty
 from thin_ice.figures.theme import save, theme
 from thin_ice.files import write_text
@@ -25,14 +33,27 @@ from thin_ice.files import write_text
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A figure of the report. ``reading`` says what is drawn, never what it shows."""
+    """A figure of the report.
+
+    Attributes:
+        section: of the page.
+        title: above the figure.
+        reading: what is drawn, never what it shows.
+        sources: the tables of the analysis that it was made from.
+        table: the table behind it.
+        draw: the figure of that table.
+        sentence: what it shows.
+        absent: why there is none, where its table is empty and its drawing has nothing to say.
+    """
 
     section: str
     title: str
     reading: str
+    sources: tuple[str, ...]
     table: Callable[[Finished], pd.DataFrame]
     draw: Callable[[pd.DataFrame, Finished], Figure]
     sentence: Callable[[pd.DataFrame, Finished], str]
+    absent: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +78,7 @@ EXHIBITS = {
         "Accuracy before and after pruning",
         "Every seed is a point, lines join the means. Claimed: by the method's own protocol, "
         "which attacks the dense network too.",
+        ("accuracy",),
         accuracy.table,
         accuracy.draw,
         lambda table, _: say.accuracy_sentence(table),
@@ -65,6 +87,7 @@ EXHIBITS = {
         "overestimate",
         "Claimed minus AutoAttack",
         "Every seed is a point, the bar is the mean; the claimed protocol stands in brackets.",
+        ("accuracy",),
         overestimate.table,
         overestimate.draw,
         lambda table, _: say.overestimate_sentence(table),
@@ -76,6 +99,7 @@ EXHIBITS = {
         "sound choice and all else stays as claimed, seeds averaged; bars are 95 % intervals over "
         "samples. What mechanisms hide does not add up, since they overlap, and AutoAttack has "
         "attacks that none of them stands for.",
+        ("overestimate",),
         mechanisms.table,
         mechanisms.draw,
         lambda table, _: say.mechanisms_sentence(table),
@@ -87,27 +111,22 @@ EXHIBITS = {
         "the boundary, by the smallest distance that any attack found. A sample that no attack "
         "flipped counts as robust; the table has their share. Distances are upper bounds and so "
         "are the curves: one that runs above AutoAttack's interval at the study's ε is wrong.",
+        ("curves",),
         security.table,
         security.draw,
         lambda table, _: say.security_sentence(table),
     ),
-    "auroc": Exhibit(
+    "densities": Exhibit(
         "thin_ice",
-        "Does distance tell who is lost?",
-        "Probability that a lost sample stood nearer to the boundary that matters than a kept one. "
-        "The second dense seed in place of the pruned network is the control.",
-        auroc.table,
-        auroc.draw,
-        lambda table, _: say.auroc_sentence(table),
-    ),
-    "loss_by_distance": Exhibit(
-        "thin_ice",
-        "Who is lost, by distance",
-        "Bins hold equally many samples that the dense network has right, seeds pooled; bars are "
-        "95 % Wilson intervals. A sample whose distance was not found is in the last bin.",
-        loss_by_distance.table,
-        loss_by_distance.draw,
-        lambda table, _: say.loss_sentence(table),
+        "How each set is spread",
+        "Histograms of each set on its own, seeds pooled, over the signed distance on the dense "
+        "network; bins end at the boundary that matters. A set of fewer than "
+        f"{FEW_SAMPLES} samples is drawn as ticks.",
+        ("samples",),
+        densities.table,
+        densities.draw,
+        lambda table, _: ice.densities_sentence(table),
+        "No sample has a found distance.",
     ),
     "distances": Exhibit(
         "thin_ice",
@@ -115,17 +134,118 @@ EXHIBITS = {
         "Signed distance on the dense network, seeds pooled: positive where it is right. At most "
         f"{distances.DRAWN} points of a set are drawn, boxes stand on all; “at ∞” counts samples "
         "without a found distance, which are not drawn. The table holds the counts and quantiles.",
+        ("samples", "thin_ice"),
         distances.table,
         distances.draw,
         lambda _, finished: say.distances_sentence(finished.main_pairs),
     ),
+    "loss_by_distance": Exhibit(
+        "thin_ice",
+        "Who is lost, by distance",
+        "Bins hold equally many samples that the dense network has right, seeds pooled; bars are "
+        "95 % Wilson intervals. A sample whose distance was not found is in the last bin.",
+        ("samples",),
+        loss_by_distance.table,
+        loss_by_distance.draw,
+        lambda table, _: say.loss_sentence(table),
+    ),
+    "thickness": Exhibit(
+        "thin_ice",
+        "How thick the ice must be",
+        "The chance to be lost, fitted by steps that never rise with distance, a line a seed. Ice "
+        "thickness: the largest distance at which the fit exceeds a share; marks stand at "
+        "5, 20 and 50 % with their intervals.",
+        ("samples", "thickness"),
+        thickness.table,
+        thickness.draw,
+        lambda table, _: ice.thickness_sentence(table),
+        "The dense networks have no sample right, so none can be lost.",
+    ),
+    "auroc": Exhibit(
+        "thin_ice",
+        "Does distance tell who is lost?",
+        "Probability that a lost sample stood nearer to the boundary that matters than a kept one. "
+        "Controls stand in place of the pruned network: the second dense seed, and the dense "
+        "network fine-tuned again.",
+        ("thin_ice",),
+        auroc.table,
+        auroc.draw,
+        lambda table, _: say.auroc_sentence(table),
+    ),
+    "rivals": Exhibit(
+        "thin_ice",
+        "Is it the distance?",
+        "Each predictor ranks the samples that the dense network has right; the AUROC is the "
+        "probability that it puts a lost one before a kept one. A line a seed, with its 95 % "
+        "interval. Every predictor but the other seed's distance looks at the dense network alone, "
+        "and the predicted change also at the weights of the other.",
+        ("predictors",),
+        rivals.table,
+        rivals.draw,
+        lambda table, _: ice.rivals_sentence(table),
+        "The analysis compares no predictors.",
+    ),
+    "twins": Exhibit(
+        "thin_ice",
+        "The thinnest ice",
+        "The correct samples nearest to each dense network's boundary, with their class; their "
+        "nearest adversarial twins, with the class they are taken for and the distance; and the "
+        "difference, magnified.",
+        ("twins",),
+        twins.table,
+        twins.draw,
+        lambda table, finished: ice.twins_sentence(
+            table, finished.eps, finished.study["threat"]["norm"]
+        ),
+        "There are no twins to show: none were searched for, or no sample is right.",
+    ),
+    "classes": Exhibit(
+        "who",
+        "Who is lost, by class",
+        "Of the samples of a class that the dense networks have right, the share lost, seeds "
+        "pooled; marks are the controls. Bars are 95 % Wilson intervals.",
+        ("classes",),
+        classes.table,
+        classes.draw,
+        lambda table, finished: ice.classes_sentence(table, finished.classes),
+        "The analysis has no table of classes.",
+    ),
+    "overlap": Exhibit(
+        "who",
+        "Are the same samples lost?",
+        "Jaccard index: samples that both lose over samples that either loses. By chance: what two "
+        "sets of these sizes would have, drawn from the samples that the dense network has right.",
+        ("overlap",),
+        overlap.table,
+        overlap.draw,
+        lambda table, finished: ice.overlap_sentence(table, finished.overlap),
+        "There are no two networks whose lost sets could be compared.",
+    ),
+    "movement": Exhibit(
+        "movement",
+        "Where the boundary moved",
+        "A point a sample, by its set in clean correctness: its signed distance on the dense "
+        "network and on the other one. Below the dashed line the boundary came nearer, below 0 the "
+        f"sample is wrong. At most {movement.DRAWN} points of a set are drawn; those beyond the "
+        "middle 99 % stand at the edge.",
+        ("samples", "movement"),
+        movement.table,
+        movement.draw,
+        lambda _, finished: ice.movement_sentence(finished.main(finished.movement)),
+        "No sample has a found distance on two networks that are compared.",
+    ),
 }
+
+
+COMPARING = ("thin_ice", "who", "movement")  # sections that need a compared network
+ALONE = ("twins",)  # exhibits of theirs that do not
 
 
 def show(name: str, finished: Finished, folder: Path) -> Shown:
     """Write a figure's PNG, SVG and CSV into ``folder``."""
     exhibit, stem = EXHIBITS[name], folder / name
-    table, nothing = exhibit.table(finished), _nothing(exhibit, finished)
+    table = exhibit.table(finished)
+    nothing = _nothing(name, finished) or (exhibit.absent if table.empty else None)
     write_text(stem.with_suffix(".csv"), table.to_csv(index=False, float_format="%.6g"))
     with theme():
         figure = empty(exhibit.title, nothing) if nothing else exhibit.draw(table, finished)
@@ -134,10 +254,11 @@ def show(name: str, finished: Finished, folder: Path) -> Shown:
     return Shown(name, exhibit, png, svg, stem.with_suffix(".csv"), sentence)
 
 
-def _nothing(exhibit: Exhibit, finished: Finished) -> str | None:
+def _nothing(name: str, finished: Finished) -> str | None:
     """Why an exhibit has nothing to show: a study may have dense networks alone."""
-    if exhibit.section == "thin_ice" and finished.thin_ice.empty:
+    section = EXHIBITS[name].section
+    if section in COMPARING and name not in ALONE and finished.thin_ice.empty:
         return "No network is compared with a dense one in this study."
-    if exhibit.section == "overestimate" and finished.accuracy.overestimate_points.isna().all():
+    if section == "overestimate" and finished.accuracy.overestimate_points.isna().all():
         return "Nothing is claimed of the networks of this study."
     return None

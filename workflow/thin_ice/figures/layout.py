@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from thin_ice.figures.theme import DPI, FADED, WIDTH
+from thin_ice.figures.theme import DPI, FADED, WIDTH, network_looks
+from thin_ice.figures.words import CONTROL_NAMES
 
 HEADER = 0.8  # inches for title and legend
 KEYS_A_LINE = 5
@@ -61,6 +62,15 @@ def empty(title: str, why: str) -> Figure:
 def key(label: str, **looks: Any) -> Line2D:
     """One entry of a legend."""
     return Line2D([], [], label=label, **{"linestyle": "none", **looks})
+
+
+def network_keys(pairs: Sequence[tuple[str, float]], **looks: Any) -> list[Line2D]:
+    """An entry a sparsity and control, as `theme.network_looks` has them."""
+    entries = {}
+    for (method, sparsity), look in network_looks(pairs).items():
+        name = CONTROL_NAMES.get(method) or f"sparsity {sparsity:g}"
+        entries[name] = key(name, **looks, **look)
+    return list(entries.values())
 
 
 def head(figure: Figure, title: str, keys: list[Line2D]) -> None:

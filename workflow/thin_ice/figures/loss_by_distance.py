@@ -6,11 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
-from thin_ice.figures.finished import Finished
-from thin_ice.figures.layout import AXIS, head, key, note, panels
-from thin_ice.figures.theme import REFERENCE, markers, sparsity_colours
-from thin_ice.figures.words import CONTROL_NAME, distance_unit, number, titled, view_name
-from thin_ice.margins.analysis import CONTROL, CONTROLS
+from thin_ice.figures.finished import Finished, Pair
+from thin_ice.figures.layout import AXIS, head, network_keys, note, panels
+from thin_ice.figures.theme import network_looks
+from thin_ice.figures.words import distance_unit, number, titled, view_name
+from thin_ice.margins.analysis import CONTROLS
 
 BINS = 10
 SAMPLES_A_BIN = 20  # at least, over the distinct dense-right samples of a run
@@ -66,49 +66,32 @@ def wilson(lost: int, samples: int) -> tuple[float, float, float]:
 
 def draw(shares: pd.DataFrame, finished: Finished) -> Figure:
     """A row of panels a run and method, a column a kind of correctness, a line a sparsity, and the
-    control beside them.
+    controls beside them.
     """
-    rows = [
-        (run, method)
-        for run in finished.runs
-        for method in dict(finished.pairs(run))
-        if method not in CONTROLS
-    ]
+    rows = finished.compared_methods
     figure, axes = panels([2.3 + AXIS] * len(rows), len(finished.views))
-    looks = _looks(sorted(shares.sparsity[~shares.method.isin(CONTROLS)].unique()))
+    looks = network_looks(finished.all_pairs)
     for (run, method), places in zip(rows, axes, strict=True):
         for view, ax in zip(finished.views, places, strict=True):
             here = shares[(shares.run == run) & (shares.correctness == view)]
-            _panel(ax, here[here.method.isin([method, CONTROL])], looks)
+            _panel(ax, here[here.method.isin([method, *CONTROLS])], looks)
             text = f"{method}: {view_name(view, finished.eps).lower()}"
             ax.set_title(titled(run, text, finished.runs))
             ax.set_xlabel(
                 f"distance to the boundary, upper end of bin ({distance_unit(finished.norm)})"
             )
         places[0].set_ylabel("share lost")
-    head(figure, TITLE, [key(_line_name(s), linestyle="-", **look) for s, look in looks.items()])
+    head(figure, TITLE, network_keys(finished.all_pairs, linestyle="-"))
     return figure
 
 
-def _looks(sparsities: list[float]) -> dict[float, dict[str, str]]:
-    """Colour and marker of each line; the control's sparsity is 0."""
-    colours = sparsity_colours(sparsities)
-    shapes = dict(zip(sparsities, markers(len(sparsities)), strict=True))
-    looks = {s: {"color": colours[s], "marker": shapes[s]} for s in sparsities}
-    return looks | {0.0: {"color": REFERENCE, "marker": "x"}}
-
-
-def _line_name(sparsity: float) -> str:
-    return f"sparsity {sparsity:g}" if sparsity else CONTROL_NAME
-
-
-def _panel(ax: Axes, shares: pd.DataFrame, looks: dict[float, dict[str, str]]) -> None:
+def _panel(ax: Axes, shares: pd.DataFrame, looks: dict[Pair, dict[str, str]]) -> None:
     ends = shares.drop_duplicates("bin").set_index("bin").to_distance.sort_index()
-    lines = list(shares.groupby("sparsity"))
-    for place, (sparsity, here) in enumerate(lines):
+    lines = list(shares.groupby(["method", "sparsity"]))
+    for place, (pair, here) in enumerate(lines):
         offset = 0.15 * (place - (len(lines) - 1) / 2)
         errors = [here.share - here.low, here.high - here.share]
-        look = {"markersize": 4.5, "linewidth": 1.1, "capsize": 2, **looks[sparsity]}
+        look = {"markersize": 4.5, "linewidth": 1.1, "capsize": 2, **looks[pair]}
         ax.errorbar(here.bin + offset, here.share, yerr=np.maximum(errors, 0), **look)
     if not lines:
         note(ax, "the dense network has no sample right")

@@ -13,16 +13,13 @@ import yaml
 from thin_ice.figures.caveats import caveats, too_robust_curves
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.gallery import EXHIBITS, Shown, show
-from thin_ice.figures.headline import headline_cells, headline_table, markdown
-from thin_ice.figures.ice_cells import ice_cells
-from thin_ice.figures.indicator_cells import indicator_cells, legend
-from thin_ice.figures.mechanisms import mechanism_cells
-from thin_ice.figures.optimality_cells import optimality_cells
+from thin_ice.figures.indicator_cells import legend
+from thin_ice.figures.results import RESULTS, Tabled, tabled
 from thin_ice.figures.what_was_run import what_was_run
 from thin_ice.files import sha256, write_text
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-OPEN_ROWS = 60  # a longer table is folded
+RECORD = "provenance.json"
 
 
 @dataclass(frozen=True)
@@ -34,10 +31,21 @@ class Artifact:
     record: str
 
 
+@dataclass(frozen=True)
+class Origin:
+    """A job that numbers came from: its folder below the study, its record and the files read,
+    which are (name, link) each; links are relative to the page.
+    """
+
+    folder: str
+    record: str
+    files: list[tuple[str, str]]
+
+
 def write_report(
     finished: Finished, sources: Sequence[Path], folder: Path, root: str
 ) -> list[Path]:
-    """Write every figure, ``accuracy.md`` and ``report.html`` into ``folder``.
+    """Write every figure, every result table and ``report.html`` into ``folder``.
 
     Args:
         finished: what to show.
@@ -46,25 +54,37 @@ def write_report(
         root: digest of all that the tables rest on; the page prints it.
     """
     shown = [show(name, finished, folder) for name in EXHIBITS]
-    headline = headline_cells(headline_table(finished.accuracy, finished.classes))
-    page, table = folder / "report.html", folder / "accuracy.md"
-    write_text(table, markdown(*headline))
-    files = [path for one in shown for path in one.files]
-    artifacts = [artifact(path, folder.parent) for path in (*sources, *files, table)]
-    write_text(page, render(finished, shown, headline, artifacts, root))
-    return [page, *files, table]
+    results = [tabled(name, finished, folder) for name in RESULTS]
+    files = [path for one in (*shown, *results) for path in one.files]
+    artifacts = [artifact(path, folder.parent) for path in sources]
+    artifacts += [artifact(path, folder.parent) for path in files]
+    page = folder / "report.html"
+    write_text(page, render(finished, shown, results, artifacts, root))
+    return [page, *files]
 
 
 def artifact(path: Path, study_folder: Path) -> Artifact:
     """A file's digest, and its record's path: `provenance.json` beside it."""
-    below = [relpath(file, study_folder) for file in (path, path.with_name("provenance.json"))]
+    below = [relpath(file, study_folder) for file in (path, path.with_name(RECORD))]
     return Artifact(below[0], sha256(path), below[1])
+
+
+def origins(names: Sequence[str], artifacts: Sequence[Artifact]) -> list[Origin]:
+    """The jobs that wrote the tables of these names, from the report's folder."""
+    found: dict[str, Origin] = {}
+    for one in artifacts:
+        folder, file = Path(one.path).parent, Path(one.path)
+        if file.stem in names and folder.name != "report":
+            link = f"../{one.record}"
+            origin = found.setdefault(str(folder), Origin(str(folder), link, []))
+            origin.files.append((file.name, f"../{one.path}"))
+    return list(found.values())
 
 
 def render(
     finished: Finished,
     shown: Sequence[Shown],
-    headline: tuple[list[str], list[list[str]]],
+    results: Sequence[Tabled],
     artifacts: Sequence[Artifact],
     root: str,
 ) -> str:
@@ -73,22 +93,15 @@ def render(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["data_uri"] = _data_uri
-    ice = ice_cells(finished.thin_ice)
-    mechanisms = mechanism_cells(finished.overestimate)
     facts: dict[str, Any] = {
         "study": finished.study,
         "run_sentences": what_was_run(finished),
         "caveats": caveats(finished),
-        "headline": headline,
         "legend": legend(),
-        "indicators": indicator_cells(finished.accuracy),
         "alarms": too_robust_curves(finished.curves),
-        "optimality": optimality_cells(finished.optimality, finished.study),
-        "ice": ice,
-        "ice_open": len(ice[1]) <= OPEN_ROWS,
-        "mechanisms": mechanisms,
-        "mechanisms_open": len(mechanisms[1]) <= OPEN_ROWS,
-        "shown": shown,
+        "results": {one.name: one for one in results},
+        "shown": {one.name: one for one in shown},
+        "origins": lambda names: origins(names, artifacts),
         "artifacts": artifacts,
         "root": root,
         "resolved": yaml.safe_dump(finished.study, sort_keys=False, allow_unicode=True),

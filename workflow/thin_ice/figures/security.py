@@ -22,10 +22,10 @@ TITLE = "Security curves: robust accuracy by distance, and AutoAttack's as a che
 def table(finished: Finished) -> pd.DataFrame:
     """One row a network and radius: robust accuracy from distances, the share of samples without a
     found flip in it; at the study's eps AutoAttack's accuracy, and whether the curve is above it.
-    Without the dense networks that were fine-tuned again, which are drawn nowhere.
+    Controls are left out.
     """
     curves = finished.curves
-    return curves[curves.method != DENSE_AGAIN].drop(columns="variant")
+    return curves[curves.method != DENSE_AGAIN].drop(columns="variant").reset_index(drop=True)
 
 
 def draw(curves: pd.DataFrame, finished: Finished) -> Figure:

@@ -5,7 +5,7 @@ import pandas as pd
 from thin_ice.attacks.switches import MECHANISMS
 from thin_ice.figures.finished import FEW_SAMPLES
 from thin_ice.figures.words import counted, listing, number, span
-from thin_ice.margins.analysis import CONTROL, DENSE
+from thin_ice.margins.analysis import CONTROLS, DENSE
 
 MECHANISM_NAMES = {
     "eps": "a smaller ε",
@@ -98,11 +98,11 @@ def _above_zero(rows: pd.DataFrame, name: str) -> tuple[int, int]:
 
 def distances_sentence(pairs: pd.DataFrame) -> str:
     """``pairs``: the thin-ice table in the norm shown. Are the lost nearer, by their medians?"""
-    return _joined([_nearer(view, here) for view, here in pairs.groupby("correctness")])
+    return joined([_nearer(view, here) for view, here in pairs.groupby("correctness")])
 
 
 def _nearer(view: str, pairs: pd.DataFrame) -> str:
-    pruned = pairs[pairs.method != CONTROL]
+    pruned = pairs[~pairs.method.isin(CONTROLS)]
     told = pruned[~too_few(pruned)]
     if told.empty:
         return f"{view}: {_none_told(pruned)}"
@@ -118,14 +118,14 @@ def loss_sentence(shares: pd.DataFrame) -> str:
     if shares.empty:
         return "The dense networks have no sample right, so none can be lost."
     parts = [_view_losses(view, here) for view, here in shares.groupby("correctness")]
-    tail = "" if (shares.method == CONTROL).any() else f"; {NO_CONTROL}"
-    return _joined(parts, tail)
+    tail = "" if shares.method.isin(CONTROLS).any() else f"; {NO_CONTROL}"
+    return joined(parts, tail)
 
 
 def _view_losses(view: str, shares: pd.DataFrame) -> str:
     if shares.bin.max() == 1:
         return f"{view}: too few samples for more than one bin"
-    control = shares.method == CONTROL
+    control = shares.method.isin(CONTROLS)
     text = (
         f"{view}: the nearest bin loses more than the farthest, their intervals apart, in "
         f"{_steeper(shares[~control], 'comparison')}"
@@ -143,12 +143,12 @@ def _steeper(shares: pd.DataFrame, what: str) -> str:
 def auroc_sentence(rows: pd.DataFrame) -> str:
     """How many intervals lie above chance, by pruning and in the controls."""
     parts = [_above_chance(view, here) for view, here in rows.groupby("correctness")]
-    tail = "" if (rows.method == CONTROL).any() else f"; {NO_CONTROL}"
-    return _joined(parts, tail)
+    tail = "" if rows.method.isin(CONTROLS).any() else f"; {NO_CONTROL}"
+    return joined(parts, tail)
 
 
 def _above_chance(view: str, rows: pd.DataFrame) -> str:
-    control = rows.method == CONTROL
+    control = rows.method.isin(CONTROLS)
     text = f"{view}: {_pruned_above(rows[~control])}"
     return f"{text}; {_control_above(rows[control])}" if control.any() else text
 
@@ -176,7 +176,7 @@ def _control_above(rows: pd.DataFrame) -> str:
         f"in the {counted(len(told), 'control')} AUROC is {span(told.auroc_lost.tolist(), 2)}"
     )
     if above == len(told):
-        meaning = "so closeness predicts churn between seeds too"
+        meaning = "so closeness predicts churn without pruning too"
     elif above == 0:
         meaning = "and no interval lies above 0.5, so closeness is not seen to predict churn there"
     else:
@@ -200,7 +200,7 @@ def _left_out(rows: pd.DataFrame) -> str:
     return f" ({few} more with fewer than {FEW_SAMPLES} lost or kept samples left out)" * (few > 0)
 
 
-def _joined(parts: list[str], tail: str = "") -> str:
+def joined(parts: list[str], tail: str = "") -> str:
     """Clauses of one sentence, with a capital and a full stop."""
     text = "; ".join(parts or ["no networks were compared"]) + tail
     return f"{text[0].upper()}{text[1:]}."

@@ -12,12 +12,13 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 from PIL import Image
 
 from thin_ice.files import atomic_path
-from thin_ice.margins.analysis import CONTROLS, DENSE
+from thin_ice.margins.analysis import CONTROLS, DENSE, DENSE_AGAIN, SECOND_SEED
 
 WIDTH = 11.0  # inches; shown at most 1100 CSS pixels wide
 DPI = 150
@@ -35,6 +36,7 @@ METHOD_COLOURS = (
     *("#882255", "#DDCC77", "#117733", "#AA4499", "#661100"),
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+CONTROL_MARKERS = {SECOND_SEED: "x", DENSE_AGAIN: "+"}
 
 RC = {
     **sns.axes_style("whitegrid"),
@@ -58,13 +60,25 @@ def theme() -> Iterator[None]:
 def method_colours(methods: Sequence[str]) -> dict[str, str]:
     """The same colour for a method in every figure of a study; dense and its controls are dark."""
     colours = dict(zip(methods, cycle(METHOD_COLOURS), strict=False))
-    return colours | dict.fromkeys((DENSE, *CONTROLS), REFERENCE)
+    return {**colours, **dict.fromkeys((DENSE, *CONTROLS), REFERENCE)}
 
 
 def sparsity_colours(sparsities: Sequence[float]) -> dict[float, str]:
     """From light to dark as more is pruned."""
     palette = sns.color_palette("flare", len(sparsities)).as_hex()
     return dict(zip(sparsities, palette, strict=True))
+
+
+def network_looks(pairs: Sequence[tuple[str, float]]) -> dict[tuple[str, float], dict[str, str]]:
+    """Colour and marker of each compared network: the same for a sparsity of any method; controls
+    are dark.
+    """
+    sparsities = sorted({sparsity for method, sparsity in pairs if method not in CONTROLS})
+    colours = sparsity_colours(sparsities)
+    shapes = dict(zip(sparsities, markers(len(sparsities)), strict=True))
+    looks = {s: {"color": colours[s], "marker": shapes[s]} for s in sparsities}
+    dark = {name: {"color": REFERENCE, "marker": CONTROL_MARKERS[name]} for name in CONTROLS}
+    return {pair: dark.get(pair[0]) or looks[pair[1]] for pair in pairs}
 
 
 def markers(count: int) -> list[str]:
@@ -88,10 +102,18 @@ def _settle(figure: Figure) -> None:
     """Lay the panels out once; doing it again for each format takes longer than drawing."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    for ax in figure.axes:  # the last bits of a layout differ from one to the next
+        ax.set_position(np.round(ax.get_position(original=True).bounds, 9))
 
 
 def _picture(figure: Figure) -> Image.Image:
-    """The figure in the colours of one palette: a third of the bytes, and it looks the same."""
+    """The figure in the colours of one palette: a third of the bytes, and it looks the same. Chosen
+    for coverage, since by frequency a colour of few points would give way to another's.
+    """
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=min(DPI, TALLEST / figure.get_figheight()))
-    return Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    return (
+        Image.open(drawn)
+        .convert("RGB")
+        .quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    )

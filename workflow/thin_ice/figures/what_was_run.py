@@ -27,12 +27,11 @@ def _networks(finished: Finished) -> str:
     names = accuracy[["run", "seed", "variant"]].drop_duplicates()
     dense = int((names.variant == DENSE).sum())
     again = int((names.variant == DENSE_AGAIN).sum())
-    made = f"{len(names) - dense - again} pruned from them"
-    made += f" and {again} fine-tuned again as a control" * (again > 0)
     runs = [_run_name(run, rows) for run, rows in accuracy.groupby("run", sort=False)]
     samples = listing(sorted(accuracy.test_samples.unique()))
     return (
-        f"{counted(dense, 'dense network')} and {made}, "
+        f"{counted(dense, 'dense network')} and {len(names) - dense - again} pruned from them"
+        f"{f', {again} fine-tuned again without pruning as a control' * (again > 0)}, "
         f"seed{'s' * (len(finished.seeds) > 1)} {listing(finished.seeds)}, "
         f"evaluated on {samples} test samples: {listing(runs)}."
     )

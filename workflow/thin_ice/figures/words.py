@@ -7,12 +7,27 @@ from thin_ice.margins.analysis import DENSE, DENSE_AGAIN, SECOND_SEED
 
 NORMS = {"Linf": "L∞"}
 ATTACKS = {"fmn": "FMN", "apgd": "APGD", "fab": "FAB"}
-CONTROL_NAME = "second dense seed"
-UNPRUNED = {DENSE: DENSE, SECOND_SEED: CONTROL_NAME, DENSE_AGAIN: "dense, fine-tuned again"}
+CONTROL_NAMES = {SECOND_SEED: "second dense seed", DENSE_AGAIN: "dense, fine-tuned again"}
+PREDICTORS = {
+    "distance": "distance",
+    "other_seed_distance": "distance, other seed (control)",
+    "breaking_distance": "AutoAttack's breaking ε",
+    "logit_margin": "logit margin",
+    "confidence_variance": "confidence p(1−p)",
+    "gradient_norm": "gradient norm",
+    "steps_to_flip": "PGD steps to flip",
+    "adversarial_loss": "adversarial loss",
+    "normalised_distance": "distance / predicted change",
+}
 
 
 def norm_name(norm: str) -> str:
     return NORMS.get(norm, norm)
+
+
+def predictor_name(predictor: str) -> str:
+    """What predicts loss, as figures call it."""
+    return PREDICTORS.get(predictor, predictor.replace("_", " "))
 
 
 def attack_name(kind: str, options: dict[str, float | str]) -> str:
@@ -23,7 +38,9 @@ def attack_name(kind: str, options: dict[str, float | str]) -> str:
 
 def pair_name(method: str, sparsity: float) -> str:
     """A network as figures call it: ``hydra 0.9``, ``dense`` or a control."""
-    return UNPRUNED.get(method) or f"{method} {sparsity:g}"
+    if method in CONTROL_NAMES:
+        return CONTROL_NAMES[method]
+    return DENSE if method == DENSE else f"{method} {sparsity:g}"
 
 
 def view_name(view: str, eps: float) -> str:
@@ -61,6 +78,13 @@ def interval(value: float, low: float, high: float, digits: int = 2) -> str:
     if math.isnan(value):
         return number(value)
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def probability(p: float) -> str:
+    """A p-value for a table."""
+    if math.isnan(p):
+        return number(p)
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def span(values: Sequence[float], digits: int = 1) -> str:

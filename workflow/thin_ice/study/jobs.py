@@ -11,6 +11,10 @@ from thin_ice.provenance.planned import PlannedJob
 from thin_ice.study.plan import DENSE, DENSE_AGAIN, Network, Study
 
 Files = tuple[str, ...]
+ANALYSED = (  # tables of the analysis that the report reads, beside its samples
+    *("accuracy", "overestimate", "thin_ice", "curves", "optimality"),
+    *("predictors", "thickness", "joint", "classes", "pies", "overlap", "movement"),
+)
 
 
 def planned_jobs(study: Study) -> list[PlannedJob]:
@@ -136,13 +140,14 @@ def _analysis(study: Study, run: str) -> PlannedJob:
 
 
 def _report(study: Study) -> PlannedJob:
-    tables_read = {"accuracy": "accuracy.csv", "overestimate": "overestimate.csv"}
-    tables_read |= {"thin_ice": "thin_ice.csv", "samples": "samples.parquet"}
-    tables_read |= {"curves": "curves.csv", "optimality": "optimality.csv"}
+    files = {name: f"{name}.csv" for name in ANALYSED} | {"samples": "samples.parquet"}
     inputs = {
         name: tuple(f"{run}/analysis/{file}" for run in study.runs())
-        for name, file in tables_read.items()
+        for name, file in files.items()
     }
+    dense = [network.folder for network in study.dense_networks()]
+    inputs["twins"] = tuple(f"{folder}/twins/twins.parquet" for folder in dense)
+    inputs["pictures"] = tuple(f"{folder}/twins/twins.safetensors" for folder in dense)
     return PlannedJob("report", "report", study.report_job(), inputs)
 
 

@@ -278,7 +278,8 @@ class Study:
 
     def report_job(self) -> str:
         said = {key: value for key, value in self.resolved.items() if key not in UNSAID}
-        return self._job("report", {"study": said}, [])
+        dense = [{"run": one.run, "seed": one.seed} for one in self.dense_networks()]
+        return self._job("report", {"study": said, "dense": dense}, [])
 
     def _members(self) -> Tree:
         """By norm, the columns of the attacks that look for distances."""
