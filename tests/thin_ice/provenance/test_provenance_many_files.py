@@ -50,6 +50,7 @@ def test_a_file_that_is_gone_is_an_error_and_no_digest(files, tmp_path):
 GROWTH = """
 import resource, sys
 from pathlib import Path
+from thin_ice.files import sha256
 from thin_ice.provenance.many_files import sha256_of_all
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
