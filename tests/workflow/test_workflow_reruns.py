@@ -608,7 +608,7 @@ GONE = {
     f"{RUN}/seed1/dense/evaluation": (
         jobs("evaluate", "breaking", seeds=[1], variants=DENSE) | TABLES
     ),
-    f"{RUN}/seed0/dense/breaking/breaking.parquet": jobs("breaking", seeds=[0]),
+    f"{RUN}/seed0/dense/breaking/breaking.parquet": jobs("breaking", seeds=[0]) | TABLES,
     f"{RUN}/seed0/dense/twins/twins.safetensors": jobs("twins", seeds=[0]),
     "data/digits/dataset.safetensors": ALL - SAVED,
     "study/provenance.json": SAVED,
