@@ -10,7 +10,7 @@ from scipy.stats import binomtest, hypergeom
 
 from thin_ice.margins.analysis import Network, pairs_of
 from thin_ice.margins.classes import classes_table
-from thin_ice.margins.proportions import adjusted
+from thin_ice.margins.many_tests import adjusted
 from thin_ice.margins.views import views_of
 
 # By class: kept, lost, rescued, never right.

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from thin_ice.margins.analysis import pairs_of
 from thin_ice.margins.joint import RIDGE, fit, joint_row, joint_table, out_of_fold, standardised
-from thin_ice.margins.proportions import adjusted
+from thin_ice.margins.many_tests import adjusted
 from thin_ice.margins.resampling import stratified_counts
 from thin_ice.margins.views import RIVALS, views_of
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from thin_ice.margins.proportions import adjusted, percent_with_interval, wilson
+from thin_ice.margins.many_tests import adjusted, percent_with_interval, wilson
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 7), (7, 7), (3, 7), (1, 400), (180, 400)])

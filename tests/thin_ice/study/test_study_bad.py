@@ -177,7 +177,7 @@ def test_a_dense_network_from_elsewhere_is_not_fine_tuned_again(altered):
 
 
 def test_the_labels_taken_are_those_of_the_tables():
-    assert checks.CONTROL == analysis.SECOND_SEED
+    assert checks.SECOND_SEED == analysis.SECOND_SEED
     assert (plan.DENSE, plan.DENSE_AGAIN) == (analysis.DENSE, analysis.DENSE_AGAIN)
     assert plan.AS_IT_CAME == what_was_run.AS_IT_CAME
 

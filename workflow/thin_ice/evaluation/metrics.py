@@ -1,13 +1,11 @@
 """Join what is known of one network into its per-sample table, and count. Needs no torch."""
 
 import pandas as pd
-from scipy.stats import binomtest
 
 from thin_ice.attacks.switches import LAST, RERUN, TRAIN_MODE
 from thin_ice.errors import ThinIceError
 from thin_ice.evaluation.outcomes import BROKEN, OUTCOME
-
-CONFIDENCE = 0.95
+from thin_ice.evaluation.proportions import percent_with_interval
 
 
 class IncompleteEvaluation(ThinIceError):
@@ -32,12 +30,9 @@ def join_shards(clean: pd.DataFrame, shards: list[pd.DataFrame]) -> pd.DataFrame
 
 def accuracy(outcomes: pd.Series) -> dict[str, float]:
     """A share in percent with its 95 % Wilson interval, in percent too."""
-    interval = binomtest(int(outcomes.sum()), len(outcomes)).proportion_ci(CONFIDENCE, "wilson")
-    return {
-        "percent": 100 * float(outcomes.mean()),
-        "low_percent": 100 * interval.low,
-        "high_percent": 100 * interval.high,
-    }
+    names = ("percent", "low_percent", "high_percent")
+    found = percent_with_interval(outcomes.sum(), len(outcomes), names)
+    return {name: float(value) for name, value in found.items()}
 
 
 def _switch_points(samples: pd.DataFrame, protocol: str) -> dict[str, float]:

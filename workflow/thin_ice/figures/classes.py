@@ -5,9 +5,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from thin_ice.evaluation.proportions import percent_with_interval
 from thin_ice.figures.finished import Finished, Pair
 from thin_ice.figures.layout import AXIS, head, key, network_keys, panels
-from thin_ice.figures.loss_by_distance import wilson
 from thin_ice.figures.theme import REFERENCE, network_looks
 from thin_ice.figures.words import titled, view_name
 from thin_ice.margins.analysis import CONTROLS
@@ -35,13 +35,8 @@ def table(finished: Finished) -> pd.DataFrame:
         least_percent=("lost_percent", "min"),
         most_percent=("lost_percent", "max"),
     ).reset_index()
-    shares = [_percent(*pair) for pair in zip(rows.lost, rows.right, strict=True)]
-    rows[["lost_percent", "low", "high"]] = shares
-    return rows[COLUMNS]
-
-
-def _percent(lost: int, right: int) -> tuple[float, ...]:
-    return tuple(100 * value for value in wilson(lost, right)) if right else (np.nan,) * 3
+    shares = percent_with_interval(rows.lost, rows.right, ("lost_percent", "low", "high"))
+    return rows.assign(**shares)[COLUMNS]
 
 
 def draw(rows: pd.DataFrame, finished: Finished) -> Figure:

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 
+from thin_ice.evaluation.proportions import wilson
 from thin_ice.figures.finished import Finished, Pair
 from thin_ice.figures.layout import AXIS, head, network_keys, note, panels
 from thin_ice.figures.theme import network_looks
@@ -14,7 +14,6 @@ from thin_ice.margins.analysis import CONTROLS
 
 BINS = 10
 SAMPLES_A_BIN = 20  # at least, over the distinct dense-right samples of a run
-CONFIDENCE = 0.95
 PAIR = ["run", "correctness", "norm", "method", "sparsity"]
 COLUMNS = [*PAIR, "bin", "from_distance", "to_distance", "samples", "lost", "share", "low", "high"]
 TITLE = "Share lost of the samples that the dense network has right, by distance"
@@ -40,8 +39,7 @@ def _binned(right: pd.DataFrame) -> pd.DataFrame:
     counts = counts.rename(columns={"size": "samples", "sum": "lost"})
     counts["from_distance"] = edges[counts.bin - 1]
     counts["to_distance"] = edges[counts.bin]
-    shares = [wilson(*pair) for pair in zip(counts.lost, counts.samples, strict=True)]
-    counts[["share", "low", "high"]] = shares
+    counts["share"], counts["low"], counts["high"] = wilson(counts.lost, counts.samples)
     return counts.sort_values([*PAIR, "bin"])
 
 
@@ -56,12 +54,6 @@ def bin_edges(values: np.ndarray, bins: int) -> np.ndarray:
 def bin_numbers(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Bin of each value, from 1 (nearest); a value on an edge is in the nearer bin."""
     return np.searchsorted(edges[1:-1], values, side="left") + 1
-
-
-def wilson(lost: int, samples: int) -> tuple[float, float, float]:
-    """Share with its Wilson interval."""
-    found = binomtest(int(lost), int(samples)).proportion_ci(CONFIDENCE, "wilson")
-    return lost / samples, float(found.low), float(found.high)
 
 
 def draw(shares: pd.DataFrame, finished: Finished) -> Figure:

@@ -20,7 +20,6 @@ DENSE = "dense"
 SECOND_SEED = "second_seed"  # the method columns of control pairs
 DENSE_AGAIN = "dense_again"
 CONTROLS = (SECOND_SEED, DENSE_AGAIN)
-CONTROL = SECOND_SEED
 
 LABELS = {"run": str, "seed": int, "other": str, "method": str, "sparsity": float}
 LABELS |= {"correctness": str, "norm": str}

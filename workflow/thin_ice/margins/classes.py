@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
 
+from thin_ice.evaluation.proportions import percent_with_interval
 from thin_ice.margins.ice import SETS
-from thin_ice.margins.proportions import adjusted, percent_with_interval
+from thin_ice.margins.many_tests import adjusted
 from thin_ice.margins.views import VIEW_COLUMNS, View
 
 COLUMNS = (

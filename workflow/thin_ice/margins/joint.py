@@ -24,8 +24,8 @@ from scipy.special import expit, log_expit
 from scipy.stats import chi2
 from sklearn.model_selection import StratifiedKFold
 
+from thin_ice.margins.many_tests import ENOUGH, adjusted
 from thin_ice.margins.predictors import main_distance
-from thin_ice.margins.proportions import ENOUGH, adjusted
 from thin_ice.margins.resampling import QUANTILES, Counts, Flags, Values, aurocs, once
 from thin_ice.margins.views import NORMALISED, RIVALS, VIEW_COLUMNS, View
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import hypergeom
 
-from thin_ice.margins.proportions import percent_with_interval
+from thin_ice.evaluation.proportions import percent_with_interval
 from thin_ice.margins.resampling import Flags
 from thin_ice.margins.views import View
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from thin_ice.evaluation.proportions import percent_with_interval
 from thin_ice.margins.analysis import DENSE, Network, values_of
-from thin_ice.margins.proportions import percent_with_interval
 from thin_ice.margins.resampling import Values
 from thin_ice.margins.statistics import auroc_with_interval
 from thin_ice.margins.views import Setting

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
 
-from thin_ice.margins.proportions import ENOUGH, adjusted, wilson
+from thin_ice.evaluation.proportions import wilson
+from thin_ice.margins.many_tests import ENOUGH, adjusted
 from thin_ice.margins.resampling import (
     QUANTILES,
     Counts,

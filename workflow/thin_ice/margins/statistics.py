@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm, rankdata
+from scipy.stats import rankdata
 
+from thin_ice.evaluation.proportions import Z
 from thin_ice.margins.resampling import QUANTILES, Values, aurocs, stratified_counts
 
-Z = float(norm.ppf(0.975))
 TINY = 1e-9
 
 

@@ -13,7 +13,7 @@ from thin_ice.study.schema import BadStudy
 
 Tree = dict[str, Any]
 RESERVED_STUDIES = ("reference", "slurm_logs")  # folders of results/ that are no study's
-CONTROL = "second_seed"  # the method column of control pairs in the thin-ice table
+SECOND_SEED = "second_seed"  # the method column of control pairs in the thin-ice table
 
 
 def check(study: Tree, with_data: bool = True) -> None:
@@ -30,7 +30,7 @@ def _names(study: Tree) -> None:
     if study["name"] in RESERVED_STUDIES:
         raise BadStudy("name", f"{study['name']!r} is taken; allowed: any other")
     for label in study["methods"]:
-        if label in (DENSE, DENSE_AGAIN, CONTROL):
+        if label in (DENSE, DENSE_AGAIN, SECOND_SEED):
             raise BadStudy(f"methods.{label}", f"the label {label!r} is taken; allowed: any other")
     if AS_IT_CAME in study["objectives"]:
         raise BadStudy(f"objectives.{AS_IT_CAME}", "the label is taken; allowed: any other")
