@@ -86,11 +86,6 @@ def wilson(lost, samples, z=1.959963984540054):
     return share, middle - half, middle + half
 
 
-@pytest.mark.parametrize(("lost", "samples"), [(0, 20), (7, 20), (20, 20), (1, 1)])
-def test_wilson_intervals_follow_the_formula(lost, samples):
-    assert loss_by_distance.wilson(lost, samples) == pytest.approx(wilson(lost, samples), abs=1e-9)
-
-
 def test_loss_by_distance_counts_every_right_sample_once_in_the_bin_of_its_distance(finished):
     table = loss_by_distance.table(finished)
     samples = finished.samples[finished.samples.norm == "Linf"]

@@ -1,26 +1,9 @@
-"""Shares with their intervals, and p-values of many tests."""
+"""P-values of many tests are adjusted for their number."""
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
-from thin_ice.margins.many_tests import adjusted, percent_with_interval, wilson
-
-
-@pytest.mark.parametrize(("count", "total"), [(0, 7), (7, 7), (3, 7), (1, 400), (180, 400)])
-def test_wilsons_interval_is_scipys(count, total):
-    expected = binomtest(count, total).proportion_ci(0.95, "wilson")
-    assert np.array(wilson(count, total)) == pytest.approx([count / total, *expected], abs=1e-9)
-
-
-def test_none_and_all_end_at_0_and_at_100_percent():
-    found = percent_with_interval([0, 9], [9, 9], ("share", "low", "high"))
-    assert (found["low"][0], found["high"][1]) == (0, 100)
-    assert found["share"].tolist() == [0, 100]
-
-
-def test_a_share_of_nothing_is_nan():
-    assert np.isnan(wilson(0, 0)).all()
+from thin_ice.margins.many_tests import adjusted
 
 
 def test_adjusted_p_values_are_benjamini_and_yekutielis():
