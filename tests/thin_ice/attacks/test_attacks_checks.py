@@ -131,7 +131,7 @@ def test_logits_that_break_only_under_attack_are_refused_too(network, digits, tm
 
     labels = network(clean.floats()).argmax(1)
     split = Split(clean.images, labels, clean.ids)
-    with pytest.raises(UnusableInput, match=r"logits are NaN or infinite at .* under attack"):
+    with pytest.raises(UnusableInput, match=r"logits are NaN or infinite in .* under attack"):
         run_shard(Fragile().eval(), split, CASCADE, Checkpoint(tmp_path / "shard", "job"))
     assert not list(tmp_path.iterdir())
 
@@ -154,7 +154,7 @@ def test_a_gradient_of_nan_is_no_robustness(network, digits, tmp_path, name, nor
     split = Split(clean.images, network(clean.floats()).argmax(1), clean.ids)
     settings = CascadeSettings((name,), apgd_targets=1, fab_targets=1)
     cascade = Cascade(ThreatModel(norm, 0.1), settings, seed=0, batch_size=4)
-    with pytest.raises(UnusableInput, match=r"gradients are NaN or infinite at .* under attack"):
+    with pytest.raises(UnusableInput, match=r"gradients are NaN or infinite in .* under attack"):
         run_shard(NoSlope(network).eval(), split, cascade, Checkpoint(tmp_path / "s", "job"))
     assert not list(tmp_path.iterdir())
 
@@ -180,7 +180,7 @@ def test_nan_logits_that_argmax_takes_for_class_zero_are_no_robustness(
     clean = digits["test"].head(4)
     split = Split(clean.images, torch.zeros_like(clean.labels), clean.ids)
     cascade = Cascade(THREAT, CascadeSettings((name,), square_queries=3), seed=0, batch_size=4)
-    with pytest.raises(UnusableInput, match=r"logits are NaN or infinite at .* under attack"):
+    with pytest.raises(UnusableInput, match=r"logits are NaN or infinite in .* under attack"):
         run_shard(Walled(network).eval(), split, cascade, Checkpoint(tmp_path / "s", "job"))
 
 

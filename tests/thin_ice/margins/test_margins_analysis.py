@@ -1,4 +1,4 @@
-"""From evaluated networks to the thin-ice table, on tables where the answer is planted."""
+"""From evaluated networks to the thin-ice table, on tables where the answer is planted_run."""
 
 from dataclasses import replace
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import planted
+import planted_run
 import pytest
 from scipy.stats import binomtest, hypergeom
 
@@ -36,7 +36,7 @@ def networks():
 
 @pytest.fixture(scope="module")
 def table():
-    views = [v for pair in pairs_of(networks()) for v in views_of(pair, planted.setting())]
+    views = [v for pair in pairs_of(networks()) for v in views_of(pair, planted_run.setting())]
     return classes_table(views)
 
 
@@ -85,5 +85,5 @@ def test_a_class_is_tested_against_all_others(table):
 
 def test_a_class_with_all_the_right_samples_has_no_others_to_be_tested_against():
     pair = [replace(n, samples=n.samples[n.samples.label == 1]) for n in networks()]
-    views = [v for p in pairs_of(pair) for v in views_of(p, planted.setting())]
+    views = [v for p in pairs_of(pair) for v in views_of(p, planted_run.setting())]
     assert classes_table(views).difference_p.isna().all()

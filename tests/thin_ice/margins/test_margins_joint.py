@@ -1,7 +1,7 @@
 """What distance adds to its rivals: the test is honest, planted answers are found."""
 
 import numpy as np
-import planted
+import planted_run
 import pytest
 from scipy.stats import binom, chi2
 from sklearn.linear_model import LogisticRegression
@@ -111,8 +111,8 @@ def test_infinite_values_become_the_largest_and_the_same_for_all_is_left_out():
 
 
 def test_a_row_is_made_of_the_views_rivals_and_distance():
-    networks = planted.run(seeds=(0,), variants=("lwm-0.99",))
-    views = [view for pair in pairs_of(networks) for view in views_of(pair, planted.setting())]
+    networks = planted_run.run(seeds=(0,), variants=("lwm-0.99",))
+    views = [view for pair in pairs_of(networks) for view in views_of(pair, planted_run.setting())]
     table = joint_table(views)
     assert list(table.method) == ["dense_again"] * 2 + ["lwm"] * 2
     few = table.lost < 10
@@ -135,10 +135,10 @@ def test_a_row_is_made_of_the_views_rivals_and_distance():
 
 
 def test_without_rivals_there_is_nothing_to_add_to():
-    networks = [n for n in planted.run(seeds=(0,)) if n.variant in ("dense", "lwm-0.99")]
+    networks = [n for n in planted_run.run(seeds=(0,)) if n.variant in ("dense", "lwm-0.99")]
     bare = [
         type(n)(n.run, n.seed, n.variant, n.method, n.sparsity, n.samples, n.distances)
         for n in networks
     ]
-    views = [view for pair in pairs_of(bare) for view in views_of(pair, planted.setting())]
+    views = [view for pair in pairs_of(bare) for view in views_of(pair, planted_run.setting())]
     assert joint_table(views)[["auroc_without", "gain", "p"]].isna().all(axis=None)

@@ -1,7 +1,7 @@
 """How far the boundary moved: by hand, and from the tables of a planted run."""
 
 import numpy as np
-import planted
+import planted_run
 import pytest
 from scipy.stats import spearmanr
 
@@ -13,7 +13,7 @@ from thin_ice.margins.views import views_of
 
 def test_the_numbers_of_one_set_by_hand():
     dense, other = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.5, 2.5, 2.0, 2.0])
-    row = movement(dense, other, planted.setting(400))
+    row = movement(dense, other, planted_run.setting(400))
     assert (row["dense_median"], row["other_median"]) == (2.5, 2.0)
     assert row["change_median"] == -0.75  # of -0.5, 0.5, -1, -2
     assert row["closer_percent"] == 75
@@ -25,14 +25,14 @@ def test_the_interval_covers_the_planted_median_change():
     rng, draws, hits = np.random.default_rng(0), 150, 0
     for seed in range(draws):
         dense = rng.normal(size=80)
-        row = movement(dense, dense + rng.exponential(1, 80), planted.setting(100, seed))
+        row = movement(dense, dense + rng.exponential(1, 80), planted_run.setting(100, seed))
         hits += row["change_low"] <= np.log(2) <= row["change_high"]
     assert 0.87 * draws <= hits < draws
 
 
 @pytest.mark.parametrize("values", [[1.0, 2.0], [1.0, 1.0, 1.0]])
 def test_few_or_equal_distances_have_no_correlation(values):
-    row = movement(np.array(values), np.arange(len(values)) + 0.5, planted.setting(10))
+    row = movement(np.array(values), np.arange(len(values)) + 0.5, planted_run.setting(10))
     assert np.isnan(row["spearman"])
 
 
@@ -44,15 +44,15 @@ def signed(network, norm):
 
 @pytest.fixture(scope="module")
 def run():
-    return planted.run(samples=300, seeds=(0,))
+    return planted_run.run(samples=300, seeds=(0,))
 
 
 @pytest.fixture(scope="module")
 def table(run):
-    return movement_table([v for p in pairs_of(run) for v in views_of(p, planted.setting())])
+    return movement_table([v for p in pairs_of(run) for v in views_of(p, planted_run.setting())])
 
 
-@pytest.mark.parametrize("norm", planted.NORMS)
+@pytest.mark.parametrize("norm", planted_run.NORMS)
 def test_every_set_is_that_of_a_plain_computation(run, table, norm):
     dense, other = (n for n in run if n.variant in ("dense", "lwm-0.99"))
     before, after = (n.samples.set_index("sample_id").correct for n in (dense, other))
@@ -86,7 +86,7 @@ def test_a_set_without_samples_keeps_its_row(run):
     same[1] = type(same[1])(
         *("a-b-c", 0, "lwm-0.5", "lwm", 0.5), same[0].samples, same[0].distances
     )
-    table = movement_table([v for p in pairs_of(same) for v in views_of(p, planted.setting())])
+    table = movement_table([v for p in pairs_of(same) for v in views_of(p, planted_run.setting())])
     lost = table[table.set == "lost"]
     assert (lost.samples == 0).all()
     assert lost.change_median.isna().all()

@@ -1,7 +1,7 @@
 """Overlap of lost sets: by hand, and by chance against simulation."""
 
 import numpy as np
-import planted
+import planted_run
 import pytest
 from scipy.stats import binomtest
 
@@ -44,13 +44,13 @@ def test_the_overlap_by_chance_is_that_of_random_sets(first, second, size):
 
 @pytest.fixture(scope="module")
 def run():
-    return planted.run(variants=("lwm-0.99", "lwm-0.9", "hydra-0.9"))
+    return planted_run.run(variants=("lwm-0.99", "lwm-0.9", "hydra-0.9"))
 
 
 @pytest.fixture(scope="module")
 def table(run):
     pairs = pairs_of(run)
-    return overlap_table([v for pair in pairs for v in views_of(pair, planted.setting())])
+    return overlap_table([v for pair in pairs for v in views_of(pair, planted_run.setting())])
 
 
 def test_every_two_networks_of_a_dense_one_meet_once_the_sparser_second(table):

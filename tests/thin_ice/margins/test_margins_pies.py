@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import planted
+import planted_run
 import pytest
 from scipy.stats import binomtest
 
@@ -44,7 +44,7 @@ def test_modal_labels_of_ties_are_the_largest():
 
 
 def test_exemplars_are_counted_and_their_distance_is_compared():
-    table = pies_table(networks(), planted.setting(100, norms=("Linf",))).set_index("method")
+    table = pies_table(networks(), planted_run.setting(100, norms=("Linf",))).set_index("method")
     row = table.loc["lwm"]
     assert (row.run, row.sparsity, row.seeds, row.samples, row.pies) == ("a", 0.9, 3, 4, 3)
     ends = binomtest(3, 4).proportion_ci(0.95, "wilson")
@@ -57,7 +57,7 @@ def test_exemplars_are_counted_and_their_distance_is_compared():
 
 
 def test_a_population_that_agrees_has_no_exemplar():
-    row = pies_table(networks(), planted.setting(20)).set_index("method").loc["dense_again"]
+    row = pies_table(networks(), planted_run.setting(20)).set_index("method").loc["dense_again"]
     assert (row.pies, row.pie_percent, row.low) == (0, 0, 0)
     assert row.high > 0
     assert np.isnan([row.pie_median_distance, row.auroc]).all()
@@ -65,7 +65,7 @@ def test_a_population_that_agrees_has_no_exemplar():
 
 @pytest.mark.parametrize(("seeds", "enough"), [(4, "no"), (5, "yes")])
 def test_fewer_than_five_seeds_are_marked(seeds, enough):
-    table = pies_table(planted.run(samples=60, seeds=range(seeds)), planted.setting(10))
+    table = pies_table(planted_run.run(samples=60, seeds=range(seeds)), planted_run.setting(10))
     assert set(table.enough_seeds) == {enough}
     assert set(table.seeds) == {seeds}
 
@@ -75,12 +75,12 @@ def test_only_the_dense_networks_of_the_same_seeds_are_the_population():
     labels 9 as the pruned one does, and stands 0.9 and 0.3 from the samples 4 and 9.
     """
     some = [n for n in networks() if n.variant == "dense" or n.seed == 2]
-    row = pies_table(some, planted.setting(20)).set_index("method").loc["lwm"]
+    row = pies_table(some, planted_run.setting(20)).set_index("method").loc["lwm"]
     assert (row.seeds, row.pies) == (1, 2)
     assert row.other_median_distance == pytest.approx(0.6)
 
 
 def test_without_distances_in_the_threats_norm_exemplars_are_counted_all_the_same():
-    row = pies_table(networks(), replace(planted.setting(), norms=("L2",))).set_index("method")
+    row = pies_table(networks(), replace(planted_run.setting(), norms=("L2",))).set_index("method")
     assert row.pies.tolist() == [0, 3]
     assert row.pie_median_distance.isna().all()

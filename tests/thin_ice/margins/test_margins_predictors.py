@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import plain
-import planted
+import planted_run
 import pytest
 from scipy.integrate import quad
 from scipy.stats import binom, mannwhitneyu, norm
@@ -131,12 +131,12 @@ def test_pairing_makes_the_gain_of_alike_predictors_certain():
 
 @pytest.fixture(scope="module")
 def run():
-    return planted.run()
+    return planted_run.run()
 
 
 @pytest.fixture(scope="module")
 def table(run):
-    return predictors_table(views(run, planted.setting()))
+    return predictors_table(views(run, planted_run.setting()))
 
 
 def names(table, **wanted):
@@ -170,7 +170,7 @@ def test_a_second_seed_is_not_told_by_its_own_distances_nor_by_a_change_of_param
 def score(network_tables, predictor, norm, correctness, sample):
     """One sample's value, from the tables by their sample ids; low ones expect a loss."""
     dense, other, following = network_tables
-    edge = 0 if correctness == "clean" else planted.EPS
+    edge = 0 if correctness == "clean" else planted_run.EPS
 
     def cell(table, column):
         return float(table.loc[table.sample_id == sample, column].item())
@@ -230,7 +230,7 @@ def test_every_number_is_that_of_a_plain_computation(run, table, correctness):
 
 
 def test_distance_has_the_auroc_and_the_interval_of_the_thin_ice_table(run, table):
-    _, rows = analyse(pairs_of(run), ["L2", "Linf"], "Linf", planted.EPS, 50, 0)
+    _, rows = analyse(pairs_of(run), ["L2", "Linf"], "Linf", planted_run.EPS, 50, 0)
     keys = ["seed", "other", "correctness", "norm"]
     both = table[table.predictor == "distance"].merge(rows, on=keys)
     assert len(both) == len(rows)
@@ -246,11 +246,11 @@ def test_p_values_are_adjusted_over_the_rows_with_enough_samples(table):
 
 
 def test_what_some_samples_lack_is_told_of_the_others():
-    (dense, *others) = planted.run(seeds=(0,))
+    (dense, *others) = planted_run.run(seeds=(0,))
     rivals = dense.rivals.copy()
     rivals.loc[rivals.index[:40], "gradient_norm"] = np.nan
     lacking = set(rivals.sample_id[rivals.gradient_norm.isna()])
-    table = predictors_table(views([replace(dense, rivals=rivals), *others], planted.setting()))
+    table = predictors_table(views([replace(dense, rivals=rivals), *others], planted_run.setting()))
     table = table[(table.other == "lwm-0.99") & (table.correctness == "clean")]
     rows = table.set_index("predictor")
     own, all_rows = rows.loc["gradient_norm"], rows.loc["logit_margin"]
@@ -261,9 +261,9 @@ def test_what_some_samples_lack_is_told_of_the_others():
 
 
 def test_nothing_lost_leaves_numbers_out_and_no_row():
-    (dense, *_) = planted.run(seeds=(0,))
+    (dense, *_) = planted_run.run(seeds=(0,))
     same = replace(dense, variant="lwm-0.5", method="lwm", rivals=None, breaking=None)
-    table = predictors_table(views([dense, same], planted.setting()))
+    table = predictors_table(views([dense, same], planted_run.setting()))
     assert (table.lost_samples == 0).all()
     assert (
         table[["auroc", "average_precision", "mann_whitney_p", "auroc_gain"]].isna().all(axis=None)

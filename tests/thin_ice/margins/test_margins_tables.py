@@ -6,7 +6,7 @@ import io
 from dataclasses import replace
 
 import pandas as pd
-import planted
+import planted_run
 import pytest
 
 from thin_ice.margins.ice import DifferentSamples
@@ -21,12 +21,12 @@ def written(tables):
 
 @pytest.fixture(scope="module")
 def run():
-    return planted.run(samples=120)
+    return planted_run.run(samples=120)
 
 
 @pytest.fixture(scope="module")
 def tables(run):
-    return run_tables(run, planted.setting(20))
+    return run_tables(run, planted_run.setting(20))
 
 
 def test_a_run_has_every_table(tables):
@@ -35,14 +35,16 @@ def test_a_run_has_every_table(tables):
 
 
 def test_a_seed_gives_the_same_tables_again_and_another_other_intervals(run, tables):
-    assert written(run_tables(run, planted.setting(20))) == written(tables)
-    other = run_tables(run, planted.setting(20, seed=1))
+    assert written(run_tables(run, planted_run.setting(20))) == written(tables)
+    other = run_tables(run, planted_run.setting(20, seed=1))
     assert not other["predictors"].auroc_gain_low.equals(tables["predictors"].auroc_gain_low)
     assert other["predictors"].auroc.equals(tables["predictors"].auroc)
 
 
 def test_a_run_of_one_dense_network_has_tables_without_rows_and_with_their_columns(run, tables):
-    alone = run_tables([n for n in run if n.variant == "dense" and n.seed == 0], planted.setting())
+    alone = run_tables(
+        [n for n in run if n.variant == "dense" and n.seed == 0], planted_run.setting()
+    )
     assert set(alone) == NAMES
     for name, table in alone.items():
         assert table.empty
@@ -54,7 +56,7 @@ def test_a_run_of_one_dense_network_has_tables_without_rows_and_with_their_colum
 def test_a_row_depends_on_no_other_pair(run, tables, name):
     """But for the p-values that are adjusted for all."""
     fewer = [n for n in run if n.variant in ("dense", "dense_again", "lwm-0.99")]
-    found = run_tables(fewer, planted.setting(20))[name]
+    found = run_tables(fewer, planted_run.setting(20))[name]
 
     whole = tables[name]
     if name == "overlap":
@@ -71,7 +73,7 @@ def test_a_row_depends_on_no_other_pair(run, tables, name):
 
 def test_what_was_not_measured_is_left_out_of_predictors_alone(run, tables):
     bare = [replace(n, rivals=None, breaking=None, sensitivity=None) for n in run]
-    found = run_tables(bare, planted.setting(20))
+    found = run_tables(bare, planted_run.setting(20))
     assert set(found["predictors"].predictor) == {"distance", "other_seed_distance"}
     for name in NAMES - {"predictors", "joint"}:
         assert written(found)[name] == written(tables)[name]
@@ -84,4 +86,4 @@ def test_a_table_of_other_samples_is_refused(run, table):
         for n in run
     ]
     with pytest.raises(DifferentSamples, match="of 120 and of 119 samples with 119 in common"):
-        run_tables(short, planted.setting(5))
+        run_tables(short, planted_run.setting(5))

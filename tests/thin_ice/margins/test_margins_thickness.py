@@ -1,7 +1,7 @@
 """Ice thickness is that of scikit-learn's isotonic fit, and a planted threshold is found."""
 
 import numpy as np
-import planted
+import planted_run
 import pytest
 from scipy.stats import binom
 from sklearn.isotonic import IsotonicRegression
@@ -125,8 +125,8 @@ def test_nobody_lost_is_no_thickness_and_everybody_lost_reaches_the_farthest():
 
 
 def test_a_pair_has_a_row_for_every_norm_and_share():
-    networks = planted.run(seeds=(0,), variants=("lwm-0.99",))
-    views = [view for pair in pairs_of(networks) for view in views_of(pair, planted.setting())]
+    networks = planted_run.run(seeds=(0,), variants=("lwm-0.99",))
+    views = [view for pair in pairs_of(networks) for view in views_of(pair, planted_run.setting())]
     table = thickness_table(views)
     rows = table[table.other == "lwm-0.99"]
     assert list(zip(rows.correctness, rows.norm, rows["share"], strict=True)) == [
@@ -138,7 +138,7 @@ def test_a_pair_has_a_row_for_every_norm_and_share():
     right = dense.samples.robust.to_numpy()
     lost = ~other.samples.robust.to_numpy()[right]
     merged = dense.samples[["sample_id"]].merge(dense.distances, on="sample_id")
-    distances = abs(merged.signed_distance_linf - planted.EPS).to_numpy(float)[right]
+    distances = abs(merged.signed_distance_linf - planted_run.EPS).to_numpy(float)[right]
     for row in rows[rows.correctness == "robust"].itertuples():
         assert (row.samples, row.lost) == (right.sum(), lost.sum())
         assert row.thickness == pytest.approx(by_isotonic_fit(distances, lost, row.share), abs=1e-6)

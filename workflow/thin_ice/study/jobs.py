@@ -11,9 +11,10 @@ from thin_ice.provenance.planned import PlannedJob
 from thin_ice.study.plan import DENSE, DENSE_AGAIN, Network, Study
 
 Files = tuple[str, ...]
-ANALYSED = (  # tables of the analysis that the report reads, beside its samples
-    *("accuracy", "overestimate", "thin_ice", "curves", "optimality"),
-    *("predictors", "thickness", "joint", "classes", "pies", "overlap", "movement"),
+ANALYSED = (  # tables of the analysis that the report reads, in its order
+    *("accuracy.csv", "overestimate.csv", "thin_ice.csv", "samples.parquet", "curves.csv"),
+    *("optimality.csv", "predictors.csv", "thickness.csv", "joint.csv", "classes.csv"),
+    *("pies.csv", "overlap.csv", "movement.csv"),
 )
 
 
@@ -140,10 +141,9 @@ def _analysis(study: Study, run: str) -> PlannedJob:
 
 
 def _report(study: Study) -> PlannedJob:
-    files = {name: f"{name}.csv" for name in ANALYSED} | {"samples": "samples.parquet"}
     inputs = {
-        name: tuple(f"{run}/analysis/{file}" for run in study.runs())
-        for name, file in files.items()
+        file.partition(".")[0]: tuple(f"{run}/analysis/{file}" for run in study.runs())
+        for file in ANALYSED
     }
     dense = [network.folder for network in study.dense_networks()]
     inputs["twins"] = tuple(f"{folder}/twins/twins.parquet" for folder in dense)
