@@ -27,6 +27,8 @@ DENSE, OTHER_DENSE = f"{RUN}/seed0/dense", f"{RUN}/seed1/dense"
 TUNED, PRUNED = f"{RUN}/seed0/lwm-0.5", f"{RUN}/seed0/lwm-0.5/pruned"
 DISTANCES, SHARD = f"{DENSE}/distances", f"{DENSE}/autoattack/shard0"
 EVALUATION = f"{DENSE}/evaluation"
+# Jobs that read the dense network's distances.
+MEASURED_FROM = (f"{DENSE}/breaking", f"{DENSE}/twins", ANALYSIS)
 
 
 @functools.cache

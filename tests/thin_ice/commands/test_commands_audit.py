@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from falsification import DISTANCES, PAGE, REPORT, Copy, copied, folders
+from falsification import DISTANCES, MEASURED_FROM, PAGE, REPORT, Copy, copied, folders
 
 import thin_ice
 from thin_ice.commands.cli import main
@@ -167,9 +167,7 @@ def test_the_root_of_a_published_report_is_held_against_the_study(copy, say):
 def test_a_study_rewritten_whole_passes_without_a_root_and_not_with_it(copy, say):
     published = root_of(say, copy)
     copy.flip(PARQUET)
-    ordered = [
-        name for name in folders() if name in (DISTANCES, f"{DISTANCES.split('/')[0]}/analysis")
-    ]
+    ordered = [name for name in folders() if name in (DISTANCES, *MEASURED_FROM)]
     copy.rewrite([*ordered, REPORT])
     copy.print_root()
     copy.rewrite([REPORT])

@@ -11,6 +11,7 @@ from falsification import (
     DENSE,
     DISTANCES,
     EVALUATION,
+    MEASURED_FROM,
     OTHER_DENSE,
     PAGE,
     PRUNED,
@@ -29,6 +30,7 @@ TABLE, MODEL = f"{ANALYSIS}/accuracy.csv", f"{DENSE}/model.safetensors"
 OTHER_MODEL, FIGURE = f"{OTHER_DENSE}/model.safetensors", f"{REPORT}/auroc.png"
 PARQUET, OUTCOMES = f"{DISTANCES}/distances.parquet", f"{SHARD}/outcomes.parquet"
 OTHER_SHARD = f"{OTHER_DENSE}/autoattack/shard0"
+UNLINKED = dict.fromkeys((f"{folder}/" for folder in MEASURED_FROM), "missing link")
 
 
 def expanded(copy, expected):
@@ -96,7 +98,7 @@ FILES = {
     ),
     "a result deleted": (
         lambda copy: (copy / PARQUET).unlink(),
-        {PARQUET: "missing link", f"{ANALYSIS}/": "missing link"},
+        {PARQUET: "missing link", **UNLINKED},
     ),
     "a model deleted that was only passed on": (
         lambda copy: (copy / f"{PRUNED}/model.safetensors").unlink(),
@@ -116,7 +118,7 @@ FILES = {
     ),
     "a result in place of its folder": (
         lambda copy: (shutil.rmtree(copy / DISTANCES), (copy / DISTANCES).write_bytes(b"")),
-        {f"{DISTANCES}/": "absent", DISTANCES: "orphan", f"{ANALYSIS}/": "missing link"},
+        {f"{DISTANCES}/": "absent", DISTANCES: "orphan", **UNLINKED},
     ),
 }
 
@@ -207,7 +209,8 @@ def test_a_record_with_another(copy, edit):
     if edit == "output":
         expected[PAGE] = "forged"
     if edit == "version":  # of what followers rest on
-        expected |= expanded(copy, dict.fromkeys((f"{ANALYSIS}/", f"{REPORT}/"), "mixed software"))
+        mixed = (f"{folder}/" for folder in (*MEASURED_FROM, REPORT))
+        expected |= expanded(copy, dict.fromkeys(mixed, "mixed software"))
     assert copy.found() == expected
 
 
@@ -240,14 +243,14 @@ def test_a_record_that_owns_to_no_output_does_not_take_its_job_out_of_sight(copy
 def test_a_record_is_deleted(copy):
     copy.record(DISTANCES).unlink()
     expected = {f"{DISTANCES}/": "absent", PARQUET: "orphan"}
-    assert copy.found() == expected | expanded(copy, {f"{ANALYSIS}/": "missing link"})
+    assert copy.found() == expected | expanded(copy, UNLINKED)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"null", b"[]", b"{}"])
 def test_a_record_is_damaged(copy, content):
     copy.record(DISTANCES).write_bytes(content)
     expected = {PARQUET: "forged", f"{DISTANCES}/provenance.json": "forged"}
-    assert copy.found() == expected | expanded(copy, {f"{ANALYSIS}/": "missing link"})
+    assert copy.found() == expected | expanded(copy, UNLINKED)
 
 
 def test_a_record_is_cut(copy):

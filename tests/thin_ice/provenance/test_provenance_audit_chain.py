@@ -281,10 +281,11 @@ def test_a_job_made_again_otherwise_is_no_forgery_and_what_followed_is_stale(cop
     run_job(with_job(DISTANCES, jobs), copy.root)
     found = copy.found(jobs)
     assert set(found.values()) == {"stale"}
-    others = measured() - {DISTANCES}
-    assert found.keys() == outputs(copy, [ANALYSIS, REPORT, *others, "study"])
+    told = {*measured("distances", "twins"), f"{DENSE}/breaking", ANALYSIS, REPORT, "study"}
+    assert found.keys() == outputs(copy, told - {DISTANCES})
+    again = {*told, *followers(*measured())} - {DISTANCES}
     for one in jobs:
-        if one.folder in (*others, ANALYSIS, REPORT, "study"):
+        if one.folder in again:
             run_job(one, copy.root)
     assert copy.found(jobs) == {}
 
@@ -308,7 +309,7 @@ def test_an_interrupted_study_lacks_what_is_planned_and_no_more(copy):
 
 def test_a_study_changed_since_it_ran_is_stale(copy):
     jobs = planned_with(threat={"norm": "Linf", "eps": 0.2})
-    same = {"data/digits", *measured("distances", "sensitivity")}  # they read no threat
+    same = {"data/digits", *measured("distances", "sensitivity", "twins")}  # they read no eps
     assert copy.found(jobs) == all_as("stale", outputs(copy, {*folders()} - same))
 
 
@@ -373,7 +374,9 @@ def edited_code(tmp_path, monkeypatch):
 
 
 def test_what_the_present_code_would_make_otherwise_is_named_and_nothing_else(copy, edited_code):
-    assert copy.found(planned_with()) == all_as("other code", outputs(copy, measured()))
+    assert copy.found(planned_with()) == all_as(
+        "other code", outputs(copy, measured("distances", "twins"))
+    )
 
 
 def test_code_that_changed_is_seen_on_jobs_that_are_no_longer_planned(copy, edited_code):

@@ -26,8 +26,8 @@ Attack = dict[str, Any]  # kind, and options where they depart from the kind's o
 BUDGETS: dict[str, dict[str, list[Attack]]] = {
     "cheap": {
         "Linf": [
-            {"kind": "fmn", "steps": 200, "max_stepsize": 100.0},
             {"kind": "fmn", "steps": 200, "max_stepsize": 10.0, "start": "noise"},
+            {"kind": "fmn", "steps": 200, "max_stepsize": 10.0, "start": "boundary"},
             {"kind": "apgd", "steps": 20, "bisections": 8, "targets": 3},
             {"kind": "fab", "steps": 50, "targets": 3},
         ],
