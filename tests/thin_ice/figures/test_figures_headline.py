@@ -13,8 +13,8 @@ from thin_ice.figures.ice_cells import ice_cells
 def test_means_and_deviations_are_over_seeds():
     finished = make_finished(seeds=(0, 1, 2))
     table = headline_table(finished.accuracy, finished.class_counts)
-    # 2 dense rows (one a protocol) and 2 methods x 2 sparsities
-    assert len(table) == 6
+    # 2 dense rows (one a protocol), 2 methods x 2 sparsities, and dense again
+    assert len(table) == 7
     row = table[(table.method == "m1") & (table.sparsity == 0.99)].iloc[0]
     here = finished.accuracy.query("method == 'm1' and sparsity == 0.99").clean_percent
     assert row.clean_mean == pytest.approx(sum(here) / 3)
@@ -27,7 +27,8 @@ def test_dense_rows_come_first_and_name_their_protocol():
     header, rows = headline_cells(headline_table(finished.accuracy, finished.class_counts))
     protocols = [row[header.index("by protocol")] for row in rows if row[0] == "dense"]
     assert protocols == ["pgd_m0", "pgd_m1"]
-    assert [row[0] for row in rows] == ["dense"] * 2 + ["m0 0.9", "m0 0.99", "m1 0.9", "m1 0.99"]
+    pruned = ["m0 0.9", "m0 0.99", "m1 0.9", "m1 0.99"]
+    assert [row[0] for row in rows] == ["dense"] * 2 + pruned + ["dense, fine-tuned again"]
     assert all(len(row) == len(header) for row in rows)
 
 

@@ -58,6 +58,7 @@ def test_the_table_has_a_row_a_protocol_and_one_for_apgd():
         *(("dense", name) for name in ("pgd_m0", "pgd_m1", "AutoAttack's APGD")),
         *(("m0 0.9", name) for name in ("pgd_m0", "AutoAttack's APGD")),
         *(("m1 0.9", name) for name in ("pgd_m1", "AutoAttack's APGD")),
+        ("dense, fine-tuned again", "AutoAttack's APGD"),
     ]
     assert rows[0][header.index("incomplete optimisation")] == "8.0"
     assert rows[2][header.index("unavailable gradients")] == "–"
@@ -87,6 +88,6 @@ def test_raised_indicators_are_a_caveat_with_counts_and_none_are_no_caveat():
     )
     accuracy.loc[accuracy.variant == "m0-0.9", "apgd_flags"] = "I1 I6"
     _, of_apgd = c.attack_failures(accuracy)
-    # 2 seeds of a dense network and of 4 pruned ones
-    assert "in 2 of 10 evaluations by AutoAttack's APGD" in of_apgd
+    # 2 seeds of a dense network, of 4 pruned ones, and of one fine-tuned again
+    assert "in 2 of 12 evaluations by AutoAttack's APGD" in of_apgd
     assert "unavailable gradients in 2 and unconstrained failure in 2" in of_apgd

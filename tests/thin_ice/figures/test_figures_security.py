@@ -37,7 +37,7 @@ def test_a_curve_above_the_interval_is_named_among_the_caveats():
 
 def test_the_sentence_counts_networks_and_those_above():
     sentence = security_sentence(make_finished().curves)
-    assert "10 networks" in sentence
+    assert "12 networks" in sentence
     assert "-2.0 points" in sentence
     assert "none of them above" in sentence
     assert " 1 of them above" in security_sentence(finished_with_one_above().curves)

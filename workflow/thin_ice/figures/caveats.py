@@ -6,6 +6,7 @@ import pandas as pd
 from thin_ice.attacks.flags import MEANING
 from thin_ice.attacks.protocol import PUBLISHED_FOR_EPS
 from thin_ice.evaluation.flags import NONE
+from thin_ice.evaluation.summary import NO_PROTOCOL
 from thin_ice.figures.finished import FEW_SAMPLES, FEW_SEEDS, Finished
 from thin_ice.figures.headline import at_chance, kinds_of
 from thin_ice.figures.indicator_cells import APGD_NAME, NAMES, NETWORK
@@ -73,7 +74,8 @@ def degenerate(accuracy: pd.DataFrame, classes: dict[str, int]) -> list[str]:
 def attack_failures(accuracy: pd.DataFrame) -> list[str]:
     """Where indicators of attack failure are raised: by the claimed protocols, and by APGD."""
     networks = accuracy.drop_duplicates(NETWORK)
-    claimed = _raised(accuracy.claimed_flags, "a claimed protocol")
+    evaluated = accuracy[accuracy.protocol != NO_PROTOCOL]
+    claimed = _raised(evaluated.claimed_flags, "a claimed protocol")
     apgd = _raised(networks.apgd_flags, APGD_NAME)
     return [
         *(f"{said}: such a claimed accuracy may be owed to the attack." for said in claimed),
