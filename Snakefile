@@ -20,6 +20,9 @@ from thin_ice.study.schema import BadStudy
 checkout.use_in_jobs()
 
 
+report: "workflow/report/workflow.rst"
+
+
 # A study file given with --configfile replaces the default study; it is not merged over it.
 if not workflow.config_settings.configfiles:
 

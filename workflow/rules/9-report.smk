@@ -31,8 +31,16 @@ rule report:
         twins=ancient(files_of(STUDY.dense_networks(), "twins/twins.parquet")),
         pictures=ancient(files_of(STUDY.dense_networks(), "twins/twins.safetensors")),
     output:
-        report=f"{STUDY_FOLDER}/report/report.html",
-        png=expand(f"{STUDY_FOLDER}/report/{{figure}}.png", figure=FIGURES),
+        report=report(
+            f"{STUDY_FOLDER}/report/report.html",
+            caption="../report/page.rst",
+            category="Thin Ice",
+        ),
+        png=report(
+            expand(f"{STUDY_FOLDER}/report/{{figure}}.png", figure=FIGURES),
+            caption="../report/figure.rst",
+            category="Figures",
+        ),
         svg=expand(f"{STUDY_FOLDER}/report/{{figure}}.svg", figure=FIGURES),
         tex=expand(f"{STUDY_FOLDER}/report/table-{{result}}.tex", result=RESULTS),
         record=f"{STUDY_FOLDER}/report/provenance.json",
