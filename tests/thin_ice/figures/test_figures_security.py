@@ -27,6 +27,16 @@ def test_a_curve_above_the_interval_is_ringed_and_no_other():
     assert len(rings(finished_with_one_above())) == 1
 
 
+def test_dense_networks_that_nothing_is_pruned_from_have_a_panel():
+    finished = make_finished()
+    curves = security.table(finished)
+    dense = curves[curves.method == "dense"]
+    with theme.theme():
+        figure = security.draw(dense, finished)
+    drawn = [line for ax in figure.axes for line in ax.lines if len(line.get_xdata()) > 2]
+    assert len(drawn) == dense.seed.nunique()
+
+
 def test_a_curve_above_the_interval_is_named_among_the_caveats():
     assert caveats.too_robust_curves(make_finished().curves) == []
     (said,) = caveats.too_robust_curves(finished_with_one_above().curves)

@@ -29,9 +29,9 @@ def table(finished: Finished) -> pd.DataFrame:
 
 
 def draw(curves: pd.DataFrame, finished: Finished) -> Figure:
-    """A panel a run and method, with its dense networks; a line a network."""
+    """A panel a run and method, with its dense networks, or with these alone; a line a network."""
     groups = [
-        [(run, method) for method in finished.methods if method in set(here.method)]
+        [(run, m) for m in finished.methods if m in set(here.method)] or [(run, DENSE)]
         for run, here in curves.groupby("run", sort=False)
     ]
     rows = wrapped(groups, COLUMNS)
