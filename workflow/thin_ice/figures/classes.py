@@ -6,10 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from thin_ice.evaluation.proportions import percent_with_interval
+from thin_ice.figures.by_method import by_method
 from thin_ice.figures.finished import Finished, Pair
-from thin_ice.figures.layout import AXIS, head, key, network_keys, panels
+from thin_ice.figures.layout import head, key, network_keys
 from thin_ice.figures.theme import REFERENCE, network_looks
-from thin_ice.figures.words import titled, view_name
 from thin_ice.margins.analysis import CONTROLS
 
 PAIR = ["run", "correctness", "method", "sparsity", "label"]
@@ -43,17 +43,13 @@ def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
     """A row of panels a run and method, a column a kind of correctness; a bar a sparsity, with the
     controls as marks on the class.
     """
-    across = finished.compared_methods
-    figure, axes = panels([2.4 + AXIS] * len(across), len(finished.views))
     looks = network_looks(finished.all_pairs)
-    for (run, method), places in zip(across, axes, strict=True):
-        for view, ax in zip(finished.views, places, strict=True):
-            here = rows[(rows.run == run) & (rows.correctness == view)]
-            _panel(ax, here[here.method == method], here[here.method.isin(CONTROLS)], looks)
-            text = f"{method}: {view_name(view, finished.eps).lower()}"
-            ax.set_title(titled(run, text, finished.runs))
-            ax.set_xlabel("class")
-        places[0].set_ylabel("share lost (%)")
+
+    def panel(ax: Axes, run: str, method: str, view: str) -> None:
+        here = rows[(rows.run == run) & (rows.correctness == view)]
+        _panel(ax, here[here.method == method], here[here.method.isin(CONTROLS)], looks)
+
+    figure = by_method(finished, 2.4, panel, "class", "share lost (%)")
     keys = network_keys(finished.all_pairs, markersize=6)
     bar = key("bars: 95 % interval, seeds pooled", marker="|", ms=11, mew=1.2, color=REFERENCE)
     head(figure, TITLE, [*keys, bar])

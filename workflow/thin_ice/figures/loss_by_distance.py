@@ -6,10 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from thin_ice.evaluation.proportions import wilson
+from thin_ice.figures.by_method import by_method
 from thin_ice.figures.finished import Finished, Pair
-from thin_ice.figures.layout import AXIS, head, network_keys, note, panels
+from thin_ice.figures.layout import head, network_keys, note
 from thin_ice.figures.theme import network_looks
-from thin_ice.figures.words import distance_unit, number, titled, view_name
+from thin_ice.figures.words import distance_unit, number
 from thin_ice.margins.analysis import CONTROLS
 
 BINS = 10
@@ -60,19 +61,14 @@ def draw(shares: pd.DataFrame, finished: Finished) -> Figure:
     """A row of panels a run and method, a column a kind of correctness, a line a sparsity, and the
     controls beside them.
     """
-    rows = finished.compared_methods
-    figure, axes = panels([2.3 + AXIS] * len(rows), len(finished.views))
     looks = network_looks(finished.all_pairs)
-    for (run, method), places in zip(rows, axes, strict=True):
-        for view, ax in zip(finished.views, places, strict=True):
-            here = shares[(shares.run == run) & (shares.correctness == view)]
-            _panel(ax, here[here.method.isin([method, *CONTROLS])], looks)
-            text = f"{method}: {view_name(view, finished.eps).lower()}"
-            ax.set_title(titled(run, text, finished.runs))
-            ax.set_xlabel(
-                f"distance to the boundary, upper end of bin ({distance_unit(finished.norm)})"
-            )
-        places[0].set_ylabel("share lost")
+
+    def panel(ax: Axes, run: str, method: str, view: str) -> None:
+        here = shares[(shares.run == run) & (shares.correctness == view)]
+        _panel(ax, here[here.method.isin([method, *CONTROLS])], looks)
+
+    x_label = f"distance to the boundary, upper end of bin ({distance_unit(finished.norm)})"
+    figure = by_method(finished, 2.3, panel, x_label, "share lost")
     head(figure, TITLE, network_keys(finished.all_pairs, linestyle="-"))
     return figure
 

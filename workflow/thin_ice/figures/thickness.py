@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
+from thin_ice.figures.by_method import by_method
 from thin_ice.figures.finished import Finished, Pair
-from thin_ice.figures.layout import AXIS, head, key, network_keys, note, panels
+from thin_ice.figures.layout import head, key, network_keys, note
 from thin_ice.figures.theme import FADED, network_looks
-from thin_ice.figures.words import distance_unit, titled, view_name
+from thin_ice.figures.words import distance_unit
 from thin_ice.margins.analysis import CONTROLS
 
 KEYS = ["run", "correctness", "norm", "method", "sparsity", "seed"]
@@ -73,17 +74,14 @@ def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
     """A row of panels a run and method, a column a kind of correctness; a line a sparsity, control
     and seed, and the ice thickness where it crosses each share.
     """
-    across = finished.compared_methods
-    figure, axes = panels([2.6 + AXIS] * len(across), len(finished.views))
     looks = network_looks(finished.all_pairs)
-    for (run, method), places in zip(across, axes, strict=True):
-        for view, ax in zip(finished.views, places, strict=True):
-            here = rows[(rows.run == run) & (rows.correctness == view)]
-            _panel(ax, here[here.method.isin([method, *CONTROLS])], looks)
-            text = f"{method}: {view_name(view, finished.eps).lower()}"
-            ax.set_title(titled(run, text, finished.runs))
-            ax.set_xlabel(f"distance to the boundary ({distance_unit(finished.norm)})")
-        places[0].set_ylabel("chance to be lost")
+
+    def panel(ax: Axes, run: str, method: str, view: str) -> None:
+        here = rows[(rows.run == run) & (rows.correctness == view)]
+        _panel(ax, here[here.method.isin([method, *CONTROLS])], looks)
+
+    x_label = f"distance to the boundary ({distance_unit(finished.norm)})"
+    figure = by_method(finished, 2.6, panel, x_label, "chance to be lost")
     keys = network_keys(finished.all_pairs, linestyle="-")
     mark = key("ice thickness at that share, 95 % interval", marker="_", ms=12, mew=2, color=FADED)
     head(figure, TITLE, [*keys, mark])
