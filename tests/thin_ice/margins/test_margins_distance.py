@@ -164,3 +164,10 @@ def test_a_network_is_left_as_it_was(table, split):
     assert not any(module.training for module in model.modules())
     assert all(p.requires_grad for p in model.parameters())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_member_is_the_attack_that_the_study_spells_out():
+    options = {"steps": 7, "max_stepsize": 2.5, "start": "noise"}
+    member = Member.of({"kind": "fmn", "norm": "L2", "options": options})
+    assert member.attack == Fmn(7, 2.5, "noise")
+    assert (member.norm, member.column) == ("L2", "fmn_l2_max_stepsize_2.5_start_noise_steps_7")

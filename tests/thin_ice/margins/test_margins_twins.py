@@ -147,6 +147,53 @@ def test_what_does_not_hold_when_looked_at_again_is_no_twin(network, split, dist
     assert len(find_twins(network, samples, [lie], CLASSES).table) == 0
 
 
+@pytest.mark.parametrize("change", [lambda x: x, lambda x: 10 - 20 * x], ids=["none", "no image"])
+def test_a_claim_that_does_not_hold_hides_no_other_attacks_twin(found, network, distances, change):
+    samples = Split(found.images, labels_of(found), ids_of(found))
+    lie = Member("lie", "Linf", Claims(change))
+    honest = find_twins(network, samples, MEMBERS, CLASSES)
+    for members in ([lie, *MEMBERS], [*MEMBERS, lie]):
+        again = find_twins(network, samples, members, CLASSES)
+        pd.testing.assert_frame_equal(again.table, honest.table)
+        assert torch.equal(again.twins, honest.twins)
+
+
+def labels_of(found):
+    return torch.from_numpy(found.table.label.to_numpy(copy=True))
+
+
+def ids_of(found):
+    return torch.from_numpy(found.table.sample_id.to_numpy(copy=True))
+
+
+class GivesUp:
+    """An attack that finds nothing and gives the images back."""
+
+    def __init__(self, distance):
+        self.distance = distance
+
+    def search(self, model, images, labels, norm):
+        return MinimumNorm(images.new_full((len(images),), self.distance), images)
+
+
+@pytest.mark.parametrize("distance", [np.inf, np.nan])
+def test_an_image_that_is_wrong_by_itself_is_no_twin_of_itself(network, split, distance):
+    wrong = Split(split.images, (split.labels + 1) % 10, split.ids)
+    members = [Member("idle", "Linf", GivesUp(distance))]
+    assert len(find_twins(network, wrong, members, CLASSES).table) == 0
+
+
+def test_distances_are_in_the_members_norm(network, split):
+    found = find_twins(network, split, [Member("fmn", "L2", Fmn(20, 1.0))], CLASSES)
+    size = (found.twins - found.images.float() / 255).square().flatten(1).sum(1).sqrt()
+    assert found.table.distance.to_numpy() == pytest.approx(size.numpy(), rel=1e-5)
+    assert len(found.table) > 20
+    assert found.table.distance.is_monotonic_increasing
+    at = [split.ids.tolist().index(one) for one in found.table.sample_id]
+    assert torch.equal(found.images, split.images[at])
+    assert found.table.label.tolist() == split.labels[at].tolist()
+
+
 def test_a_network_in_training_mode_is_refused(network, split):
     try:
         with pytest.raises(UnusableInput, match="training mode"):
