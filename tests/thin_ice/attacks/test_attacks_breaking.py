@@ -325,7 +325,7 @@ def test_the_next_radius_is_the_middle_of_the_bracket_or_opens_it():
 
 
 def test_a_standing_sample_is_first_attacked_at_twice_or_four_times_eps():
-    distance = torch.tensor([0.05, 0.199, 0.201, 0.6, math.inf, math.nan]).double()
+    distance = torch.tensor([0.05, 0.2, 0.201, 0.6, math.inf, math.nan], dtype=torch.float64)
     assert Grid(EPS, 2).ends(distance).tolist() == [8, 8, 16, 16, 16, 16]
     assert Grid(8 / 255, 3).radius(8) == 8 / 255
 
@@ -361,7 +361,7 @@ def test_a_flip_that_autoattack_misses_widens_the_search_and_is_counted(linear, 
 def test_a_split_of_misclassified_samples_alone_needs_no_attack(linear, tmp_path):
     model, split = linear
     wrong = torch.zeros(len(split), dtype=torch.bool)
-    known = Known(wrong, wrong, torch.full((len(split),), UNKNOWN))
+    known = Known(wrong, ~wrong, torch.full((len(split),), UNKNOWN))
     table, facts = table_of(model, split, known, tmp_path)
     assert table.breaking_eps.isna().all()
     assert (facts["calls"], facts["sample_attacks"]) == (0, 0)
