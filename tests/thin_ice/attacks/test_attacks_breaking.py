@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -343,6 +344,23 @@ def test_each_radius_is_attacked_once_however_many_samples_there_are(linear, tmp
         radii = 3 * 2**ROUNDS - 1
         assert radii - 3 <= facts["calls"] <= radii
         (tmp_path / "state").unlink()
+
+
+def test_all_who_are_due_at_a_radius_are_attacked_before_any_other(linear, tmp_path, monkeypatch):
+    """In pieces of 8, half of whom stand at 2 eps and wait for 4 eps."""
+    model, split = linear
+    known = known_of(model, split, closed_form(model, split) / 4)
+    real, radii = breaking.run_shard, []
+
+    def watched(model, piece, protocol, checkpoint):
+        radii.append(protocol.threat.eps)
+        return real(model, piece, protocol, checkpoint)
+
+    monkeypatch.setattr(breaking, "run_shard", watched)
+    table_of(model, split, known, tmp_path, size=8)
+    changes = sum(one != other for one, other in pairwise(radii))
+    assert len(radii) > changes + 1
+    assert changes < 3 * 2**ROUNDS  # each radius once, and 4 eps perhaps again
 
 
 def test_a_flip_that_autoattack_misses_widens_the_search_and_is_counted(linear, tmp_path):
