@@ -130,6 +130,7 @@ def test_a_confident_sample_keeps_its_rank():
     found = confidence_variance(logits, labels)
     assert found.tolist() == pytest.approx([1e-20, 1e-30], rel=0.01)
     close = cross_entropy(torch.tensor([[20.0, 0.0], [46.05, 0.0]]), labels)
+    assert close.dtype == torch.float64
     assert close.tolist() == pytest.approx([math.exp(-20), 1e-20], rel=0.01)
     other = cross_entropy(torch.tensor([[0.0, 20.0], [0.0, 46.05]]), labels)
     assert other.tolist() == pytest.approx([20, 46.05], rel=1e-6)
