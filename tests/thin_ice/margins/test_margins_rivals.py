@@ -128,10 +128,12 @@ def test_a_confident_sample_keeps_its_rank():
     logits = torch.tensor([[46.05, 0.0], [69.08, 0.0]])
     labels = torch.tensor([0, 0])
     found = confidence_variance(logits, labels)
-    assert found.tolist() == pytest.approx([1e-20, 1e-30], rel=0.01)
+    assert found.tolist() == pytest.approx([1e-20, 1e-30], rel=0.01, abs=0)
+    wrong = confidence_variance(logits, 1 - labels)
+    assert wrong.tolist() == pytest.approx([1e-20, 1e-30], rel=0.01, abs=0)
     close = cross_entropy(torch.tensor([[20.0, 0.0], [46.05, 0.0]]), labels)
     assert close.dtype == torch.float64
-    assert close.tolist() == pytest.approx([math.exp(-20), 1e-20], rel=0.01)
+    assert close.tolist() == pytest.approx([math.exp(-20), 1e-20], rel=0.01, abs=0)
     other = cross_entropy(torch.tensor([[0.0, 20.0], [0.0, 46.05]]), labels)
     assert other.tolist() == pytest.approx([20, 46.05], rel=1e-6)
 
