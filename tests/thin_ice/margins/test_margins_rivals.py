@@ -177,10 +177,17 @@ def test_equal_seeds_give_equal_tables_and_others_other_ones(trained, some):
     assert first.gradient_norm.equals(other.gradient_norm)
 
 
-def test_the_network_is_left_as_it_was(build, some):
-    model = build(seed=0).eval()
+def test_the_network_is_left_as_it_was_and_frozen_while_gradients_are_taken(build, some):
+    model, frozen = build(seed=0).eval(), []
+
+    def look(module, given):
+        if given[0].requires_grad:
+            frozen.append(not any(p.requires_grad for p in module.parameters()))
+
+    model.register_forward_pre_hook(look)
     rival_table(model, some, THREAT, Probe(2, 0))
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
+    assert frozen == [True] * 3
 
 
 def test_a_network_in_training_mode_or_with_too_few_classes_is_refused(build, some):
