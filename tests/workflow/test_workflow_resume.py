@@ -40,12 +40,14 @@ def run(words):
     assert done.returncode == 0, done.stderr
 
 
-def run_and_kill(words, checkpoint):
-    """Start, wait until the job has saved its state, and kill it without warning."""
+def run_and_kill(words, checkpoint, saves=1):
+    """Start, wait until the job has saved its state so often, and kill it without warning."""
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL, env=environment())
-    deadline = time.monotonic() + 60
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    deadline, seen = time.monotonic() + 60, set()
+    while len(seen) < saves and process.poll() is None and time.monotonic() < deadline:
+        if checkpoint.exists():
+            seen.add(checkpoint.stat().st_mtime_ns)
+        time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the job ended before it could be killed"
 
@@ -74,17 +76,28 @@ def chain(tmp_path_factory):
     tuned = add("finetune", "finetune", job, dataset=dataset, model=pruned)
     job = study.autoattack_job(networks[RADMM], 0)
     add("autoattack", "autoattack", job, dataset=dataset, model=tuned)
+    shard, both = root / "autoattack", {"dataset": dataset, "model": tuned}
+    tables = {"shards": shard / "outcomes.parquet", "checks": shard / "checks.json"}
+    add("evaluate", "evaluate", study.evaluate_job(networks[RADMM]), **both, **tables)
+    add("distances", "distances", study.distances_job(networks[RADMM]), **both)
+    found = {"samples": root / "evaluate" / "samples.parquet"}
+    found |= {"distances": root / "distances" / "distances.parquet"}
+    add("breaking", "breaking", study.breaking_job(networks[RADMM]), **both, **found)
     return stages
 
 
-@pytest.mark.parametrize("name", ["dense", "prune-hydra", "prune-radmm", "finetune", "autoattack"])
-def test_a_killed_job_resumes_and_ends_the_same(chain, tmp_path, name):
+STAGES = ("dense", "prune-hydra", "prune-radmm", "finetune", "autoattack")
+
+
+@pytest.mark.parametrize(("name", "saves"), [*((name, 1) for name in STAGES), ("breaking", 3)])
+def test_a_killed_job_resumes_and_ends_the_same(chain, tmp_path, name, saves):
+    """The search for breaking radii in its second call of AutoAttack or later."""
     stage, job, inputs, uninterrupted = chain[name]
     words = command(stage, job, tmp_path / "provenance.json", **inputs)
     checkpoint = tmp_path / ".checkpoint.safetensors"
-    run_and_kill(words, checkpoint)
+    run_and_kill(words, checkpoint, saves)
     assert not (tmp_path / "provenance.json").exists()
-    outputs = ("model", "outcomes", "examples", "checks")
+    outputs = ("model", "outcomes", "examples", "checks", "breaking")
     assert not any(path.name.startswith(outputs) for path in tmp_path.iterdir())
     done = subprocess.run(words, capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 0, done.stderr
