@@ -55,11 +55,24 @@ def test_failed_distances_are_counted_once_a_dense_network_and_sample():
     assert said.startswith("In L2 no adversarial distance was found for 1 of 120 samples")
 
 
-def test_claimed_protocols_are_said_to_be_scaled_unless_eps_is_theirs():
-    assert "are the published ones" in c.scaled_protocols(8 / 255)
-    said = c.scaled_protocols(0.2)
+def test_claimed_protocols_are_said_to_be_scaled_unless_the_threat_model_is_theirs():
+    accuracy = make_finished().accuracy
+    (same,) = c.scaled_protocols(accuracy, {"norm": "Linf", "eps": 8 / 255})
+    assert "are the published ones" in same
+    (said,) = c.scaled_protocols(accuracy, {"norm": "Linf", "eps": 0.2})
     assert "multiplied by 6.375" in said
-    assert "ε = 0.2 (51/255)" in said
+    assert said.endswith("ε = 0.2 (51/255).")
+    (elsewhere,) = c.scaled_protocols(accuracy, {"norm": "L2", "eps": 8 / 255})
+    assert "published for 8/255 in L∞" in elsewhere
+    assert "multiplied by 1 " in elsewhere
+    assert elsewhere.endswith(", in L2, a threat model that they were not published for.")
+
+
+def test_protocols_are_no_caveat_where_nothing_is_claimed():
+    finished = make_finished(eps=0.2)
+    assert any("claimed protocols" in said for said in c.caveats(finished))
+    unclaimed = finished.accuracy.assign(protocol="none")
+    assert c.scaled_protocols(unclaimed, finished.study["threat"]) == []
 
 
 def test_every_study_says_what_eps_autoattack_had():

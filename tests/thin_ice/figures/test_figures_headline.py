@@ -64,6 +64,8 @@ def test_a_network_at_chance_is_remarked_with_its_seeds():
 
 def test_markdown_is_a_table_of_one_line_a_row():
     assert markdown(["a", "b"], [["1", "x|y"]]) == "| a | b |\n| --- | --- |\n| 1 | x\\|y |\n"
+    text = markdown(["a"], [["x\ny\\|z"]])
+    assert text.splitlines()[2:] == [r"| x y\\\|z |"]
 
 
 def test_the_thin_ice_table_shows_dashes_for_empty_sets_and_no_interval_of_too_few():

@@ -1,5 +1,6 @@
 """Sentences on who is lost change with their tables, and say so where there is too little."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from make_tables import make_finished
@@ -39,7 +40,23 @@ def test_the_best_rival_is_named_and_distance_may_be_behind(finished):
     sentence = say.rivals_sentence(rows)
     assert "the best rival, gradient norm, a mean of 0.99" in sentence
     assert "surely behind in 8 of 32 pairings" in sentence
-    assert say.rivals_sentence(rows.assign(too_few=True)).startswith("Too few samples")
+    few = say.rivals_sentence(rows.assign(too_few=True))
+    assert few.startswith("Too few samples")
+    controls = rows.method.isin(["second_seed", "dense_again"])
+    assert f"({(~controls).sum()} rows)" in few
+    assert say.rivals_sentence(rows[controls]) == "No pruned network was compared."
+
+
+def test_ice_of_which_nothing_is_known_is_not_said_to_be_thin(finished):
+    marks = finished.thickness
+    pruned = marks.method.isin(["m0", "m1"])
+    marks.loc[pruned & (marks.seed == 0), "thickness"] = np.nan
+    marks.loc[pruned & (marks.seed == 1), "thickness"] = 0.04
+    sentence = say.thickness_sentence(thickness.table(finished))
+    assert "at 20 % lost is 0.040 in 4 comparisons, 0.020 in 4 controls" in sentence
+    marks.loc[pruned, "thickness"] = np.nan
+    sentence = say.thickness_sentence(thickness.table(finished))
+    assert "at 20 % lost is unknown in 8 comparisons, 0.020 in 4 controls" in sentence
 
 
 def test_the_class_that_loses_most_is_the_tables(finished):

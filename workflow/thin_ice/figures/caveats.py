@@ -1,5 +1,7 @@
 """What the numbers of this study cannot carry, from the tables themselves."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -16,6 +18,7 @@ from thin_ice.margins.analysis import CONTROLS, SECOND_SEED
 
 COUNTED = ("broken", "broken_but_farther", "standing", "standing_but_flipped")
 SEPARATED = 0.99  # an AUROC from which on a joint model has next to nothing left to tell
+PUBLISHED_FOR_NORM = "Linf"  # the threat model of the claimed protocols
 REENCODED = "-jpeg"  # ends the name of a dataset read from a JPEG copy
 
 
@@ -37,7 +40,7 @@ def caveats(finished: Finished) -> list[str]:
         *disagreements(finished.curves),
         *too_robust_curves(finished.curves),
         same_eps(finished.eps),
-        scaled_protocols(finished.eps),
+        *scaled_protocols(finished.accuracy, finished.study["threat"]),
         POOLED,
     ]
 
@@ -253,11 +256,18 @@ def same_eps(eps: float) -> str:
     )
 
 
-def scaled_protocols(eps: float) -> str:
-    """Published protocols are for 8/255; elsewhere they are carried over by the same ratio."""
-    if np.isclose(eps, PUBLISHED_FOR_EPS):
-        return "The claimed protocols are the published ones: the study's ε is their 8/255."
-    return (
-        f"The claimed protocols are published for 8/255; their ε and step sizes are multiplied by "
-        f"{eps / PUBLISHED_FOR_EPS:.4g} to the study's ε = {eps_name(eps)}."
-    )
+def scaled_protocols(accuracy: pd.DataFrame, threat: dict[str, Any]) -> list[str]:
+    """Published protocols are for 8/255 in L∞; elsewhere they are carried over by the same ratio.
+    Nothing where nothing is claimed.
+    """
+    norm, eps = threat["norm"], threat["eps"]
+    if (accuracy.protocol == NO_PROTOCOL).all():
+        return []
+    if norm == PUBLISHED_FOR_NORM and np.isclose(eps, PUBLISHED_FOR_EPS):
+        return ["The claimed protocols are the published ones: the study's ε is their 8/255."]
+    where = "" if norm == PUBLISHED_FOR_NORM else f" in {norm_name(PUBLISHED_FOR_NORM)}"
+    there = where and f", in {norm_name(norm)}, a threat model that they were not published for"
+    return [
+        f"The claimed protocols are published for 8/255{where}; their ε and step sizes are "
+        f"multiplied by {eps / PUBLISHED_FOR_EPS:.4g} to the study's ε = {eps_name(eps)}{there}."
+    ]
