@@ -49,6 +49,7 @@ def study():
             "autoattack": TINY["autoattack"] | {"batch_size": 100, "shard_size": 100},
             "distances": {"attacks": [FMN]},
             "selection_on_test": True,
+            "indicators": TINY["indicators"] | {"samples": 60},
             "datasets": {"digits": {"validation": 0.2, "limit_train": 500, "limit_test": 100}},
             "training": {
                 "dense": {"epochs": 8},

@@ -535,12 +535,16 @@ WARNINGS = {
 }
 
 
+def warned_of(network):
+    """What AutoAttack warned of is in no table of samples, but beside it."""
+    metrics = json.loads((network.folder / "evaluation/metrics.json").read_text())
+    return {warning["kind"] for warning in metrics["autoattack_warnings"]}
+
+
 def warnings(report):
-    """Which networks AutoAttack warned of is in no table of samples, but beside it."""
     kinds_ = {}
     for one in in_order(report.networks):
-        metrics = json.loads((one.folder / "evaluation/metrics.json").read_text())
-        for kind in {warning["kind"] for warning in metrics["autoattack_warnings"]}:
+        for kind in warned_of(one):
             kinds_.setdefault(kind, []).append(one)
     for kind, networks in sorted(kinds_.items()):
         yield (

@@ -15,6 +15,7 @@ import pytest
 import said
 from reproduced import (
     ENOUGH,
+    EPS,
     FMN,
     MECHANISMS,
     PROTOCOL,
@@ -105,11 +106,13 @@ def test_the_headline_table_is_the_mean_and_spread_of_per_sample_outcomes(report
         assert row["by protocol"] == (PROTOCOL if claimed else "none")
         reached = mean(by_seed(report, method, sparsity, zero_share))
         same_text(row["sparsity reached (%)"], shown(reached, 2))
-        same_text(row["remark"].partition("; AutoAttack")[0], remark(report, method, sparsity))
+        same_text(row["remark"], remark(report, method, sparsity))
 
 
 def remark(report, method, sparsity):
-    """Seeds whose clean accuracy is not above guessing, and unconfirmed adversarial examples."""
+    """Seeds whose clean accuracy is not above guessing, what AutoAttack warns of in any seed, and
+    unconfirmed adversarial examples.
+    """
     low = by_seed(
         report,
         method,
@@ -118,7 +121,11 @@ def remark(report, method, sparsity):
     )
     chance = sum(100 * value <= 10 for value in low)
     assert not sum(by_seed(report, method, sparsity, unconfirmed))
-    return {0: "", 2: "at chance"}.get(chance, f"at chance in {chance} of 2 seeds")
+    texts = {0: [], 2: ["at chance"]}.get(chance, [f"at chance in {chance} of 2 seeds"])
+    kinds = sorted(set().union(*by_seed(report, method, sparsity, said.warned_of)))
+    if kinds:
+        texts.append(f"AutoAttack warns: {said.listing(kind.replace('_', ' ') for kind in kinds)}")
+    return "; ".join(texts)
 
 
 def unconfirmed(network):
@@ -130,7 +137,9 @@ def unconfirmed(network):
 
 def test_the_indicators_are_means_over_attacked_samples_and_mark_the_headline(report):
     printed = report.page["indicators"][1:]
-    marks = dict.fromkeys(networks_shown(report), "")
+    columns = {"apgd_ce": "AutoAttack (%)", PROTOCOL: "claimed (%)"}
+    marks = {(key, column): "" for key in networks_shown(report) for column in columns.values()}
+    counted = 0
     for network in report.networks:
         own = [] if network.method == "dense_again" else [(PROTOCOL, PROTOCOL)]
         for attack, name_of_attack in [*own, ("apgd_ce", "AutoAttack's APGD")]:
@@ -141,13 +150,15 @@ def test_the_indicators_are_means_over_attacked_samples_and_mark_the_headline(re
             for cell, value in zip(row[4:10], values, strict=True):
                 same_text(cell, shown(value, 1))
             assert row[10] == raised
-            if attack == "apgd_ce":
-                marks[network.method, network.sparsity] += raised.replace("none", "")
-    for row in report.table("headline"):
-        key = next(k for k in marks if name_of(*k) == row["network"])
-        numbers = sorted(set(re.findall(r"I(\d)", marks[key])))
-        found = sorted(str("¹²³⁴⁵⁶".index(c) + 1) for c in row["AutoAttack (%)"] if c in "¹²³⁴⁵⁶")
-        assert found == numbers
+            marks[(network.method, network.sparsity), columns[attack]] += raised
+            counted += 1
+    assert counted == len(printed)
+    assert any("I" in raised for raised in marks.values())
+    rows = {row["network"]: row for row in report.table("headline")}
+    for (key, column), raised in marks.items():
+        numbers = sorted(set(re.findall(r"I(\d)", raised)))
+        cell = rows[name_of(*key)][column]
+        assert sorted(str("¹²³⁴⁵⁶".index(c) + 1) for c in cell if c in "¹²³⁴⁵⁶") == numbers
 
 
 def test_the_overestimate_table_is_paired_over_samples(report):
@@ -234,7 +245,9 @@ def test_the_accuracy_and_overestimate_figures_hold_each_network(report):
         names = ("percent", "low_percent", "high_percent")
         values = [100 * v for v in hand.wilson(sum(map(bool, flags)), len(flags))]
         assert_row(row, **dict(zip(names, values, strict=True)))
-    for row in report.csv("overestimate"):
+    rows = report.csv("overestimate")
+    assert len(rows) == sum(n.method != "dense_again" for n in report.networks)
+    for row in rows:
         one = [n for n in report.networks if n.seed == int(row["seed"])]
         (one,) = [
             n for n in one if (n.method, n.sparsity) == (row["method"], float(row["sparsity"]))
@@ -261,7 +274,10 @@ def test_the_mechanisms_figure_is_the_overestimate_table(report):
 
 def test_the_security_curves_count_samples_that_stand_beyond_each_radius(report):
     rows = report.csv("security")
-    assert rows
+    radii = sorted({float(row["eps"]) for row in rows})
+    assert all(math.isclose(r, n * EPS / 20, abs_tol=1e-6) for n, r in enumerate(radii))
+    assert len(rows) == len(radii) * sum(n.method != "dense_again" for n in report.networks)
+    assert len(rows) == len(radii) * sum(row["above_autoattack"] != "" for row in rows)
     for row in rows:
         (one,) = [
             n
@@ -311,6 +327,13 @@ def test_the_densities_figure_counts_the_samples_between_its_edges(report):
             counts[sum(value >= end for end in ends)] += 1
         for row, count in zip(rows, counts, strict=True):
             assert_row(row, samples=count, share=count / len(finite))
+    wanted = [
+        (*key, view, name)
+        for key in pair_keys(report)
+        for view in VIEWS
+        for name in {one for one, v, _, _ in pooled(report, *key, view) if math.isfinite(v)}
+    ]
+    assert sorted(groups) == sorted(wanted)
 
 
 def test_the_losses_by_distance_are_shares_of_equally_filled_bins(report):
@@ -329,6 +352,7 @@ def test_the_losses_by_distance_are_shares_of_equally_filled_bins(report):
         bins = min(10, max(1, distinct // 20))
         edges = hand.equal_bins([s[2] for found in judged.values() for s in found], bins)
         for key, found in judged.items():
+            assert sum(int(row["samples"]) for row in printed[view, *key]) == len(found)
             for row in printed[view, *key]:
                 number = int(row["bin"])
                 here = [s[0] == "lost" for s in found if hand.bin_of(s[2], edges) == number]
@@ -473,7 +497,9 @@ def test_the_classes_are_counted_and_tested_one_against_the_others(report):
 
 
 def test_the_class_bars_pool_the_seeds(report):
-    for row in report.csv("classes"):
+    rows = report.csv("classes")
+    assert len(rows) == len(pair_keys(report)) * len(VIEWS) * 10
+    for row in rows:
         samples = pooled(report, row["method"], float(row["sparsity"]), row["correctness"])
         own = [name for name, _, _, label in samples if str(label) == row["label"]]
         lost, right_ = own.count("lost"), own.count("lost") + own.count("kept")
@@ -542,7 +568,12 @@ def test_the_movement_figure_draws_distances_of_both_networks(report):
         (dense.seed, method, other.sparsity): (dense, other)
         for dense, other, method in report.pairs()
     }
-    assert rows
+    assert len(rows) == sum(  # no set is so large that it is thinned
+        math.isfinite(a) and math.isfinite(b)
+        for dense, other in pairs.values()
+        for both in moved(dense, other).values()
+        for a, b in both
+    )
     for row in rows:
         dense, other = pairs[int(row["seed"]), row["method"], float(row["sparsity"])]
         sample = int(row["sample_id"])
