@@ -629,6 +629,8 @@ def test_the_joint_model_is_that_of_another_solver(report):
     for key, dense, other, method, view in views(report):
         lost, scores = judged(report, dense, other, method, view)
         expected[key] = joint(lost, scores)
+        assert printed[key]["samples"] == str(len(lost))
+        assert printed[key]["lost"] == str(sum(lost))
     p_values = hand.adjusted([row[3] if row else hand.NAN for row in expected.values()])
     assert any(expected.values())
     for (key, found), p in zip(expected.items(), p_values, strict=True):

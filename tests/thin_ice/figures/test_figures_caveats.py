@@ -29,14 +29,40 @@ def test_networks_at_chance_are_named():
     assert "m0-0.9 of digits-net0-pgd_at, seed 1" in said
 
 
-@pytest.mark.parametrize(("seeds", "said"), [(1, True), (4, True), (5, False)])
+def a_run_from_elsewhere(**study):
+    """Two runs, the second with one seed and no control."""
+    finished = make_finished(runs=2, methods=1, sparsities=(0.9,), samples=10, **study)
+    lone = finished.runs[1]
+
+    def cut(table):
+        controls = table.method.isin(["second_seed", "dense_again"])
+        return table[(table.run != lone) | ((table.seed == 0) & ~controls)]
+
+    return replace(finished, accuracy=cut(finished.accuracy), thin_ice=cut(finished.thin_ice))
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "1 seed, "), (4, "4 seeds, "), (5, None)])
 def test_few_seeds_make_no_claim_about_a_population(seeds, said):
-    assert bool(c.few_seeds(seeds)) == said
+    caveats = c.few_seeds(make_finished(methods=1, samples=5, seeds=range(seeds)).accuracy)
+    assert [one.startswith(f"{said}fewer than 5: ") for one in caveats] == [True] * bool(said)
+
+
+def test_a_run_with_fewer_seeds_than_the_others_is_named():
+    (said,) = c.few_seeds(a_run_from_elsewhere(seeds=range(5)).accuracy)
+    assert said.startswith("1 seed of digits-net1-pgd_at, fewer than 5")
+    (said,) = c.few_seeds(a_run_from_elsewhere(seeds=(0, 1)).accuracy)
+    assert said.startswith("1 to 2 seeds, fewer than 5")
 
 
 def test_one_seed_has_no_control():
-    assert c.no_control(make_finished(seeds=(0,)).thin_ice)
+    (said,) = c.no_control(make_finished(seeds=(0,)).thin_ice)
+    assert said.startswith("One seed a run, hence no second seed as a control")
+    (said,) = c.no_control(make_finished(seeds=(0,), again=False).thin_ice)
+    assert said.startswith("One seed a run, hence no control")
     assert c.no_control(make_finished(seeds=(0, 1)).thin_ice) == []
+    (said,) = c.no_control(a_run_from_elsewhere().thin_ice)
+    assert said.startswith("One seed of digits-net1-pgd_at, hence no control")
+    assert c.no_control(make_finished().thin_ice[:0]) == []
 
 
 def test_few_lost_samples_are_counted():
@@ -142,6 +168,12 @@ def test_autoattack_s_own_warnings_are_named_with_their_networks_and_mark_the_he
     remarks = {row[0]: row[header.index("remark")] for row in rows}
     assert remarks["m0 0.9"] == "AutoAttack warns: dynamic and zero gradients; 3 unconfirmed"
     assert not remarks["m0 0.99"]
+
+
+def test_an_unconfirmed_sample_counts_once_a_network_however_many_protocols_attack_it():
+    accuracy = make_finished(seeds=(0, 1)).accuracy.assign(autoattack_unconfirmed=1)
+    # 2 seeds of a dense network, of 4 pruned ones, and of one fine-tuned again
+    assert c.unconfirmed(accuracy)[0].startswith("12 samples")
 
 
 def test_a_table_read_from_a_file_has_no_warnings_where_the_cell_is_empty(tmp_path):

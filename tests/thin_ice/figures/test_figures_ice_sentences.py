@@ -7,6 +7,7 @@ from make_tables import make_finished
 
 from thin_ice.figures import classes, densities, overlap, rivals, thickness
 from thin_ice.figures import ice_sentences as say
+from thin_ice.margins.analysis import CONTROLS
 
 
 @pytest.fixture
@@ -22,6 +23,13 @@ def test_the_shared_area_is_all_of_equal_histograms_and_none_of_ones_apart(finis
     apart = kept.assign(set="lost", from_distance=kept.from_distance + 9)
     bins = pd.concat([bins[bins.set != "lost"], apart])
     assert "share: 0 % in 4 comparisons" in say.densities_sentence(bins)
+
+
+@pytest.mark.parametrize(("lost", "told"), [(5, "share: 100 % in 1"), (4, "too few")])
+def test_a_histogram_of_few_samples_says_nothing(lost, told):
+    names = {"run": "r", "correctness": "clean", "method": "m0", "sparsity": 0.9, "share": 1.0}
+    bins = pd.DataFrame({"set": ["lost", "kept"], "from_distance": 0.0, "samples": [lost, 9]})
+    assert told in say.densities_sentence(bins.assign(**names))
 
 
 def test_the_ice_thickness_is_told_of_pruned_networks_and_of_controls(finished):
@@ -65,7 +73,10 @@ def test_the_class_that_loses_most_is_the_tables(finished):
     sentence = say.classes_sentence(rows, finished.classes)
     assert "class 7 loses most, 99.0 % on average" in sentence
     assert "8 of 80 tests" in sentence
-    assert "0 of 80 tests" in say.classes_sentence(rows, finished.classes.assign(adjusted_p=0.5))
+    assert "0 of 80 tests" in say.classes_sentence(rows, finished.classes.assign(adjusted_p=0.05))
+    assert "80 of 80 tests" in say.classes_sentence(rows, finished.classes.assign(adjusted_p=0.049))
+    wrong = rows.assign(right=0, lost=0, lost_percent=np.nan)
+    assert "dense networks have right" in say.classes_sentence(wrong, finished.classes)
 
 
 def test_overlap_above_chance_is_counted_and_the_order_told(finished):
@@ -73,8 +84,19 @@ def test_overlap_above_chance_is_counted_and_the_order_told(finished):
     assert "above chance in 6 of 6 pairs" in say.overlap_sentence(rows, finished.overlap)
     sentence = say.overlap_sentence(rows.assign(jaccard_by_chance=1.1), finished.overlap)
     assert "above chance in 0 of 6 pairs" in sentence
+    some = rows.assign(jaccard=np.where(np.arange(len(rows)) % 2, np.nan, rows.jaccard))
+    pruned = ~(some.method_a.isin(CONTROLS) | some.method_b.isin(CONTROLS))
+    left = int((pruned & some.jaccard.notna() & (some.correctness == "clean")).sum())
+    assert f"of {left} pair" in say.overlap_sentence(some, finished.overlap)
+    even = rows.assign(jaccard=0.5, jaccard_by_chance=0.5)
+    assert "above chance in 0 of 6 pairs" in say.overlap_sentence(even, finished.overlap)
     inside = finished.overlap.assign(inside_percent=61.0)
     assert "61 % is lost at a higher one too (30 % by chance)" in say.overlap_sentence(rows, inside)
+    none = inside.seed == 0  # whoever loses nothing has no share of it
+    inside.loc[none, ["lost_a", "inside_percent"]] = 0, np.nan
+    assert "61 % is lost at a higher one too (30 % by chance)" in say.overlap_sentence(rows, inside)
+    nothing = inside.assign(lost_a=0, inside_percent=np.nan)
+    assert "at a higher one" not in say.overlap_sentence(rows, nothing)
 
 
 def test_movement_is_told_by_set(finished):

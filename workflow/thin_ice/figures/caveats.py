@@ -1,5 +1,6 @@
 """What the numbers of this study cannot carry, from the tables themselves."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def caveats(finished: Finished) -> list[str]:
         *attack_failures(finished.accuracy),
         *warned(finished.accuracy),
         *unconfirmed(finished.accuracy),
-        *few_seeds(len(finished.seeds)),
+        *few_seeds(finished.accuracy),
         *no_control(finished.thin_ice),
         *few_lost(finished.thin_ice),
         *strong_controls(finished.main_pairs),
@@ -128,21 +129,34 @@ def unconfirmed(accuracy: pd.DataFrame) -> list[str]:
     ]
 
 
-def few_seeds(seeds: int) -> list[str]:
-    if seeds >= FEW_SEEDS:
+def few_seeds(accuracy: pd.DataFrame) -> list[str]:
+    """Runs may differ: a network from elsewhere stands under one seed alone."""
+    seeds = accuracy.groupby("run", sort=False).seed.nunique()
+    few = seeds[seeds < FEW_SEEDS]
+    if few.empty:
         return []
+    what = "seed" if few.max() == 1 else "seeds"
+    count = f"{span(few.tolist(), 0)} {what}{_of_some(few.index, len(seeds))}"
     return [
-        f"{counted(seeds, 'seed')}, fewer than {FEW_SEEDS}: the numbers describe these networks "
+        f"{count}, fewer than {FEW_SEEDS}: the numbers describe these networks "
         "and make no claim about the population of networks trained this way."
     ]
 
 
+def _of_some(runs: Sequence[str], of: int) -> str:
+    """Names runs where they are not all."""
+    return f" of {listing(runs)}" if len(runs) < of else ""
+
+
 def no_control(thin_ice: pd.DataFrame) -> list[str]:
-    if thin_ice.empty or (thin_ice.method == SECOND_SEED).any():
+    second = thin_ice.run[thin_ice.method == SECOND_SEED]
+    alone = thin_ice[~thin_ice.run.isin(second)]
+    if alone.empty:
         return []
-    lacking = "no second seed as a" if thin_ice.method.isin(CONTROLS).any() else "no"
+    lacking = "no second seed as a" if alone.method.isin(CONTROLS).any() else "no"
+    which = _of_some(alone.run.unique(), thin_ice.run.nunique()) or " a run"
     return [
-        f"One seed a run, hence {lacking} control: how much of the loss is churn that a second "
+        f"One seed{which}, hence {lacking} control: how much of the loss is churn that a second "
         "dense seed would show as well is unknown."
     ]
 
