@@ -170,10 +170,12 @@ def test_autoattack_s_own_warnings_are_named_with_their_networks_and_mark_the_he
     assert not remarks["m0 0.99"]
 
 
-def test_an_unconfirmed_sample_counts_once_a_network_however_many_protocols_attack_it():
+def test_a_network_counts_once_however_many_protocols_attack_it():
     accuracy = make_finished(seeds=(0, 1)).accuracy.assign(autoattack_unconfirmed=1)
     # 2 seeds of a dense network, of 4 pruned ones, and of one fine-tuned again
     assert c.unconfirmed(accuracy)[0].startswith("12 samples")
+    (said,) = c.warned(accuracy.assign(autoattack_warnings="square"))
+    assert said.startswith("AutoAttack itself warns of 12 networks (square: ")
 
 
 def test_a_table_read_from_a_file_has_no_warnings_where_the_cell_is_empty(tmp_path):
@@ -212,3 +214,13 @@ def test_pies_of_few_seeds_and_separated_models_are_caveats():
     few.joint.loc[:2, "auroc_with"] = 0.995
     assert c.separated(few.joint)[0].startswith(f"In 3 of {len(few.joint)} joint models")
     assert c.separated(few.joint.assign(likelihood_ratio=np.nan)) == []
+
+
+def test_a_curve_above_autoattack_s_interval_is_told_with_its_numbers():
+    curves = make_finished(seeds=(0,), methods=1, sparsities=(0.9,)).curves
+    assert c.too_robust_curves(curves) == []
+    here = curves.above_autoattack.notna() & (curves.variant == "m0-0.9")
+    curves.loc[here, ["above_autoattack", "robust_percent"]] = "yes", 41.0
+    (said,) = c.too_robust_curves(curves)
+    assert said.startswith("m0-0.9 of digits-net0-pgd_at, seed 0: ")
+    assert "says 41.0 %, above AutoAttack's 32.0 % and its interval's upper end, 34.0 %" in said

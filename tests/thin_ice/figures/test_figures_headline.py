@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from make_tables import make_finished
@@ -81,3 +82,14 @@ def test_the_thin_ice_table_shows_dashes_for_empty_sets_and_no_interval_of_too_f
     assert "[" in rows[2][auroc]
     assert rows[2][median] == "∞"
     assert len(rows) == len(thin_ice)
+
+
+def test_the_sparsity_reached_is_the_mean_and_unconfirmed_samples_the_sum_of_seeds():
+    finished = make_finished(seeds=(0, 1))
+    accuracy, second = finished.accuracy, finished.accuracy.seed == 1
+    accuracy["autoattack_unconfirmed"] = np.where(second, 3, 2)
+    accuracy.loc[second, "sparsity_of_prunable"] -= 0.02
+    table = headline_table(accuracy, finished.class_counts)
+    row = table[(table.method == "m0") & (table.sparsity == 0.9)].iloc[0]
+    assert row.unconfirmed == 5
+    assert row.sparsity_reached_percent == pytest.approx(89)
