@@ -62,7 +62,10 @@ def thickness_sentence(rows: pd.DataFrame) -> str:
 
 
 def _thick(marks: pd.DataFrame, what: str) -> str:
-    values = marks.to_distance.astype(float)
+    """Of a dense network without a right sample nothing is known."""
+    values = marks.to_distance.astype(float).dropna()
+    if values.empty:
+        return f"unknown in {counted(len(marks), what)}"
     some = values[values > 0].tolist()
     none = len(values) - len(some)
     text = f"{span(some, 3) if some else '0'} in {counted(len(some) or none, what)}"
@@ -71,11 +74,14 @@ def _thick(marks: pd.DataFrame, what: str) -> str:
 
 def rivals_sentence(rows: pd.DataFrame) -> str:
     """Distance beside the best of its rivals, and how often it is surely ahead or behind."""
-    told = rows[~rows.too_few]
-    pruned = told[~told.method.isin(CONTROLS)]
+    pruned = rows[~rows.method.isin(CONTROLS)]
     if pruned.empty:
-        return f"Too few samples are lost to compare predictors ({counted(len(rows), 'row')})."
-    return _by_view(pruned, _view_rivals)
+        return "No pruned network was compared."
+    told = pruned[~pruned.too_few]
+    if told.empty:
+        few = counted(len(pruned), "row")
+        return f"Too few samples are lost or kept to compare predictors ({few})."
+    return _by_view(told, _view_rivals)
 
 
 def _view_rivals(rows: pd.DataFrame) -> str:
