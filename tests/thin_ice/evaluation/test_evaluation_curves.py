@@ -49,7 +49,7 @@ def test_failed_samples_are_robust_everywhere_and_their_share_is_told():
     assert rows.robust_percent.iloc[-1] == 25
 
 
-@pytest.mark.parametrize("eps", [0.1, 0.2, 8 / 255, 1 / 3])
+@pytest.mark.parametrize("eps", [0.1, 0.2, 7 / 255, 8 / 255, 14 / 255, 1 / 3])
 @pytest.mark.parametrize("farthest", [0.01, 1.4, 50])
 def test_the_grid_holds_eps_itself_and_ends_where_the_curves_do(eps, farthest):
     radii = grid([distances([farthest * eps]), distances([np.inf])], "Linf", eps)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binom
 
 from thin_ice.evaluation.overestimate import Evaluated, interval, overestimate_table
 
@@ -31,6 +32,23 @@ def test_the_interval_is_that_of_a_plain_bootstrap(lost):
     assert value == pytest.approx(100 * sum(lost) / len(lost))
     assert (low, high) == pytest.approx(plain_interval(lost, 4000, seed=1), abs=0.9)
     assert low < value < high
+
+
+@pytest.mark.parametrize(
+    ("samples", "lost", "gained"),
+    [(100, 0.3, 0.1), (100, 0.05, 0.05), (100, 0.03, 0.0), (20, 0.2, 0.1)],
+)
+def test_the_interval_covers_the_planted_difference(samples, lost, gained):
+    """No less often than 95 in 100, with few differences too; 300 resamples leave it a little
+    narrow, hence 94, and chance another three deviations.
+    """
+    rng, draws, hits = np.random.default_rng(0), 500, 0
+    chances = (gained, 1 - lost - gained, lost)
+    for seed in range(draws):
+        differences = rng.choice([-1.0, 0.0, 1.0], samples, p=chances)
+        _, low, high = interval(differences, 300, seed)
+        hits += low <= 100 * (lost - gained) <= high
+    assert hits >= binom.ppf(0.0013, draws, 0.94), hits
 
 
 def test_the_interval_is_the_same_every_time_and_wider_for_fewer_samples():
