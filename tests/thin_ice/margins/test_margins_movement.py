@@ -49,6 +49,10 @@ def test_the_interval_covers_the_planted_median_change(size):
     assert low <= hits <= high
 
 
+def test_a_distance_that_stayed_did_not_come_closer():
+    assert movement(np.array([1.0, 2.0]), np.array([1.0, 1.0]))["closer_percent"] == 50
+
+
 @pytest.mark.parametrize("values", [[1.0, 2.0], [1.0, 1.0, 1.0]])
 def test_few_or_equal_distances_have_no_correlation(values):
     row = movement(np.array(values), np.arange(len(values)) + 0.5)
