@@ -103,6 +103,7 @@ def test_out_of_fold_scores_know_nothing_of_their_own_sample():
     beta, _ = fit(x, lost)
     assert roc_auc_score(lost, x @ beta[1:]) > 0.75
     assert roc_auc_score(lost, out_of_fold(x, lost, 0)) < 0.6
+    assert (out_of_fold(x, lost, 1) != out_of_fold(x, lost, 0)).any()
 
 
 def test_infinite_values_become_the_largest_and_the_same_for_all_is_left_out():
@@ -151,10 +152,10 @@ def test_ten_lost_and_ten_kept_samples_are_enough_for_a_model(size, told, kind):
 
 def test_a_distance_that_is_the_same_for_all_adds_nothing_and_has_no_test():
     x, lost = draw(np.random.default_rng(7), 100, [1.0])
-    found = row(np.hstack([x, np.ones((100, 1))]), lost)
+    counts = stratified_counts(lost, 50, np.random.default_rng(0))
+    found = joint_row(standardised([x[:, 0]]), standardised([np.ones(100)]), lost, counts, 0)
     assert not {"p", "likelihood_ratio", "distance_coefficient"} & set(found)
     assert [found[name] for name in ("gain", "gain_low", "gain_high")] == [0, 0, 0]
-    counts = stratified_counts(lost, 50, np.random.default_rng(0))
     found = joint_row(np.empty((100, 0)), standardised([x[:, 0]]), lost, counts, 0)
     assert found["likelihood_ratio"] == pytest.approx(
         2 * (fit(x, lost)[1] - fit(x[:, :0], lost)[1]), rel=0.01
