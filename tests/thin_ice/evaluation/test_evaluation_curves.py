@@ -58,6 +58,14 @@ def test_the_grid_holds_eps_itself_and_ends_where_the_curves_do(eps, farthest):
     assert max(eps, min(farthest, MOST) * eps) * 0.999 <= radii[-1] <= MOST * eps * 1.001
 
 
+def test_a_misclassified_sample_makes_the_grid_no_longer():
+    near = distances([0.12])
+    assert (
+        grid([distances([0.12], wrong=1)], "Linf", EPS).tolist()
+        == grid([near], "Linf", EPS).tolist()
+    )
+
+
 @pytest.mark.parametrize(("robust", "said"), [(5, "no"), (6, "no"), (7, "yes")])
 def test_the_check_stands_at_eps_alone_and_says_whether_the_curve_is_above(robust, said):
     rows = curve(distances([0.2] * robust + [0.05] * (10 - robust)))
