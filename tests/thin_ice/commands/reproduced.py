@@ -193,8 +193,8 @@ def shown(value, digits):
 
 
 def shown_interval(value, low, high, digits=2):
-    if math.isnan(value):
-        return "–"
+    if math.isnan(low) and math.isnan(high):
+        return shown(value, digits)
     return f"{shown(value, digits)} [{shown(low, digits)}, {shown(high, digits)}]"
 
 

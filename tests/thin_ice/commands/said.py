@@ -341,8 +341,9 @@ def rivals(report):
             f"distance has an AUROC of {span(found['distance'], 2)} (mean "
             f"{shown(means['distance'], 2)}), measured on the other seed's network a mean of "
             f"{shown(means['other_seed_distance'], 2)}, the best rival, {RIVAL_NAMES[best]}, a "
-            f"mean of {shown(means[best], 2)}; distance is surely ahead in {ahead} and surely "
-            f"behind in {behind} of {counted(len(gains), 'pairing')}"
+            f"mean of {shown(means[best], 2)}; the 95 % interval of distance's gain lies above 0 "
+            f"in {ahead} and below 0 in {behind} of {counted(len(gains), 'pairing')}, not "
+            "corrected for their number"
         )
 
     return by_view(say)

@@ -47,7 +47,7 @@ def test_the_best_rival_is_named_and_distance_may_be_behind(finished):
     rows.loc[rows.predictor == "gradient_norm", ["auroc", "auroc_gain_high"]] = 0.99, -0.01
     sentence = say.rivals_sentence(rows)
     assert "the best rival, gradient norm, a mean of 0.99" in sentence
-    assert "surely behind in 8 of 32 pairings" in sentence
+    assert "below 0 in 8 of 32 pairings, not corrected for their number" in sentence
     few = say.rivals_sentence(rows.assign(too_few=True))
     assert few.startswith("Too few samples")
     controls = rows.method.isin(["second_seed", "dense_again"])

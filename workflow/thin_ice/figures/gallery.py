@@ -227,7 +227,9 @@ EXHIBITS = {
         "A point a sample, by its set in clean correctness: its signed distance on the dense "
         "network and on the other one. Below the dashed line the boundary came nearer, below 0 the "
         f"sample is wrong. At most {movement.DRAWN} points of a set are drawn; those beyond the "
-        "middle 99 % stand at the edge.",
+        "middle 99 % stand at the edge. The sets are chosen by the outcome: chance alone "
+        "has lost samples come nearer and rescued ones move away. Those of the controls are chosen "
+        "in the same way: compare with them.",
         ("samples", "movement"),
         movement.table,
         movement.draw,
