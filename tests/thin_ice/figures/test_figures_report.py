@@ -2,27 +2,22 @@
 
 import hashlib
 import html.parser
-import json
 import re
 import subprocess
 import sys
 
 import pytest
 import yaml
-from make_tables import make_finished
-from safetensors.numpy import save_file
+from make_report import job_of
+from make_tables import dense_alone, make_finished
 
 from thin_ice.commands import report
-from thin_ice.commands.job import Job
 from thin_ice.figures import theme
 from thin_ice.figures.gallery import EXHIBITS
 from thin_ice.figures.report import render
 from thin_ice.figures.results import RESULTS
-from thin_ice.provenance.record import now, write_record
 
 TWO_RUNS = {"runs": 2, "methods": 1, "sparsities": (0.9,), "samples": 30}
-TWINS = {"stage": "twins", "parameters": {}, "code": {"modules": [], "sha256": "x"}}
-ANALYSIS = {"stage": "analyse", "parameters": {}, "code": {"modules": [], "sha256": "x"}}
 LOADING = {"src", "srcset", "data", "poster", "background", "action"}
 
 
@@ -32,47 +27,6 @@ def coarse():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(theme, "DPI", 40)
         yield
-
-
-def job_of(folder, finished):
-    """The command's job: tables in one folder a run, as the analysis leaves them."""
-    inputs = {name: [] for name in report.INPUTS}
-    for run in finished.runs:
-        for name in report.TABLES:
-            table = getattr(finished, name)
-            rows = table[table.run == run]
-            path = folder / run / "analysis" / f"{name}.{'parquet' if name == 'samples' else 'csv'}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write = rows.to_parquet if name == "samples" else rows.to_csv
-            write(path, index=False)
-            inputs[name].append(path)
-        outputs = [inputs[name][-1] for name in report.TABLES]
-        record = outputs[0].with_name("provenance.json")
-        write_record(record, ANALYSIS, [], outputs, now(), {"code": {"sha256": "x"}})
-    text = json.dumps(
-        {
-            "stage": "report",
-            "parameters": {
-                "study": finished.study,
-                "dense": [{"run": one.run, "seed": one.seed} for one in finished.twins],
-            },
-            "code": {"modules": [], "sha256": "x"},
-        }
-    )
-    for one in finished.twins:
-        _write_twins(folder / one.run / f"seed{one.seed}" / "dense" / "twins", one, inputs)
-    return Job(text, inputs, folder / "report" / "provenance.json", "identity")
-
-
-def _write_twins(folder, one, inputs):
-    table, pictures = folder / "twins.parquet", folder / "twins.safetensors"
-    folder.mkdir(parents=True)
-    one.table.to_parquet(table, index=False)
-    save_file({"images": one.images, "twins": one.twins}, pictures)
-    record = folder / "provenance.json"
-    write_record(record, TWINS, [], [table, pictures], now(), {"code": {"sha256": "x"}})
-    inputs["twins"].append(table)
-    inputs["pictures"].append(pictures)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,108 @@
+"""No text of a figure lies on another, on a neighbouring panel, or beyond the canvas."""
+
+import numpy as np
+import pytest
+from make_tables import make_finished
+from matplotlib.text import Text
+
+from thin_ice.figures.gallery import EXHIBITS
+from thin_ice.figures.theme import theme
+
+STUDIES = {
+    "small": {"methods": 1, "samples": 40},
+    "large": {
+        "runs": 2,
+        "methods": 8,
+        "sparsities": (0.5, 0.9, 0.95, 0.99),
+        "seeds": range(5),
+        "samples": 25,
+        "name": "cifar1{}-wide_resnet-trades",
+        "method": "flyingbird_plus{}",
+        "pictures": (10, 3, 32),
+    },
+}
+PADDING = 0.12  # of a text's height: its box has room for accents and tails that it may not have
+
+
+@pytest.fixture(scope="module", params=STUDIES)
+def finished(request):
+    return make_finished(**STUDIES[request.param])
+
+
+class Written:
+    """Every text that is really drawn, with its box in pixels and its panel."""
+
+    def __init__(self, figure):
+        self.texts, self.boxes, self.panels = [], [], []
+        draw = Text.draw
+
+        def recording(text, renderer, *args, **options):
+            draw(text, renderer, *args, **options)
+            if text.get_visible() and text.get_text().strip():
+                self.texts.append(text.get_text())
+                self.boxes.append(text.get_window_extent(renderer).extents)
+                self.panels.append(text.axes)
+
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Text, "draw", recording)
+            figure.draw_without_rendering()
+        self.boxes = np.array(self.boxes)
+
+    def shrunk(self):
+        """Boxes less their padding: along the lines of the text nothing is taken off."""
+        width, height = (self.boxes[:, 2:] - self.boxes[:, :2]).T
+        off = PADDING * np.minimum(width, height)[:, None]
+        return self.boxes + off * [1, 1, -1, -1]
+
+
+def overlapping(a, b):
+    """Which boxes (N, 4) of ``a`` overlap which of ``b``: bool (N, M)."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    return (high > low).all(axis=2)
+
+
+def drawn(name, finished):
+    exhibit = EXHIBITS[name]
+    with theme():
+        figure = exhibit.draw(exhibit.table(finished), finished)
+        return figure, Written(figure)
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_every_text_stands_clear(name, finished):
+    figure, written = drawn(name, finished)
+    boxes = written.shrunk()
+    apart = ~np.triu(overlapping(boxes, boxes), 1)
+    clash = [(written.texts[a], written.texts[b]) for a, b in np.argwhere(~apart)]
+    assert not clash, f"{len(clash)} overlap, such as {clash[:5]}"
+    beyond = (boxes[:, :2] < 0).any(axis=1) | (boxes[:, 2:] > figure.bbox.extents[2:]).any(axis=1)
+    assert not beyond.any(), [written.texts[n] for n in np.flatnonzero(beyond)]
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_no_text_reaches_into_another_panel(name, finished):
+    figure, written = drawn(name, finished)
+    panels = [ax for ax in figure.axes if ax.axison]
+    if not panels:
+        return
+    places = np.array([ax.get_window_extent().extents for ax in panels])
+    inside = overlapping(written.shrunk(), places)
+    strangers = np.array([[one is not ax for ax in panels] for one in written.panels])
+    clash = [written.texts[n] for n in np.flatnonzero((inside & strangers).any(axis=1))]
+    assert not clash
+
+
+def test_a_text_on_another_or_beyond_the_canvas_would_be_found():
+    figure, before = drawn("accuracy", make_finished(**STUDIES["small"]))
+    ax = figure.axes[0]
+    ax.text(0.5, 0.5, "first", transform=ax.transAxes)
+    ax.text(0.51, 0.5, "second", transform=ax.transAxes)
+    ax.text(1.0, 1.2, "a text that is far too long for the room that is here" * 9)
+    after = Written(figure)
+    boxes = after.shrunk()
+    assert np.triu(overlapping(boxes, boxes), 1).sum() > 0
+    assert (boxes[:, 2] > figure.bbox.x1).sum() == 1
+    assert len(after.texts) == len(before.texts) + 3
