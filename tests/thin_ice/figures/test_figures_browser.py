@@ -18,6 +18,7 @@ from thin_ice.figures.gallery import EXHIBITS
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 MEASURE = Path(__file__).with_name("measure.js").read_text(encoding="utf-8")
+NO_ORIGIN = "not an origin"
 LAPTOP = "1366,768"
 QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
@@ -62,14 +63,14 @@ def opened(page, scratch):
     copy.unlink()
     measured = re.search(r'<script [^>]*id="measured">(.*?)</script>', dumped.stdout, re.DOTALL)
     found = json.loads(unescape(measured.group(1)))
-    found["requests"] = sorted(set(found["requests"]) | requested(log))
-    return found
+    return found | {"logged": requested(log)}
 
 
 def requested(log):
-    """Addresses of the network log, those of the browser's own services left out."""
-    text = log.read_text(encoding="utf-8")
-    return set(re.findall(r'"url":"((?:https?|wss?|ftp)://[^"]+)"', text))
+    """Addresses that the network log has of pages; the browser's own services have no origin."""
+    events = json.loads(log.read_text(encoding="utf-8"))["events"]
+    asked = [event.get("params", {}) for event in events]
+    return {one["url"] for one in asked if one.get("initiator", NO_ORIGIN) != NO_ORIGIN}
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +81,12 @@ def page(folder, tmp_path_factory):
 def test_the_page_fits_a_laptop_and_nothing_is_missing(page):
     assert page["width"] == 1366
     assert len(page["loaded"]) == len(EXHIBITS)
-    assert not any(page[fault] for fault in FAULTS)
+    assert {fault: page[fault] for fault in FAULTS} == dict.fromkeys(FAULTS, [])
 
 
 def test_nothing_is_requested_but_the_page(page):
     assert page["requests"] == []
+    assert page["logged"] == set()
 
 
 def test_every_relative_link_leads_to_a_file(folder, page):
@@ -103,6 +105,10 @@ def broken(folder, tmp_path_factory):
     text = (folder / "report.html").read_text(encoding="utf-8")
     copy.write_text(text.replace("</main>", "".join(FAULTS.values()) + "</main>"), encoding="utf-8")
     return opened(copy, tmp_path_factory.mktemp("browser"))
+
+
+def test_the_network_log_tells_of_a_planted_picture(broken):
+    assert "http://planted.example/picture.png" in broken["logged"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)

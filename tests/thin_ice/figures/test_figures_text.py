@@ -80,19 +80,16 @@ def test_every_text_stands_clear(name, finished):
     assert not clash, f"{len(clash)} overlap, such as {clash[:5]}"
     beyond = (boxes[:, :2] < 0).any(axis=1) | (boxes[:, 2:] > figure.bbox.extents[2:]).any(axis=1)
     assert not beyond.any(), [written.texts[n] for n in np.flatnonzero(beyond)]
+    assert not among_panels(figure, written, boxes)
 
 
-@pytest.mark.parametrize("name", EXHIBITS)
-def test_no_text_reaches_into_another_panel(name, finished):
-    figure, written = drawn(name, finished)
+def among_panels(figure, written, boxes):
+    """Texts that lie on a panel that is not their own."""
     panels = [ax for ax in figure.axes if ax.axison]
-    if not panels:
-        return
-    places = np.array([ax.get_window_extent().extents for ax in panels])
-    inside = overlapping(written.shrunk(), places)
-    strangers = np.array([[one is not ax for ax in panels] for one in written.panels])
-    clash = [written.texts[n] for n in np.flatnonzero((inside & strangers).any(axis=1))]
-    assert not clash
+    places = np.array([ax.get_window_extent().extents for ax in panels]).reshape(-1, 4)
+    others = np.array([[one is not ax for ax in panels] for one in written.panels])
+    astray = (overlapping(boxes, places) & others).any(axis=1)
+    return [written.texts[n] for n in np.flatnonzero(astray)]
 
 
 def test_a_text_on_another_or_beyond_the_canvas_would_be_found():
@@ -106,3 +103,4 @@ def test_a_text_on_another_or_beyond_the_canvas_would_be_found():
     assert np.triu(overlapping(boxes, boxes), 1).sum() > 0
     assert (boxes[:, 2] > figure.bbox.x1).sum() == 1
     assert len(after.texts) == len(before.texts) + 3
+    assert len(among_panels(figure, after, boxes)) == 1
