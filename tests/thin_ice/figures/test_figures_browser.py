@@ -81,7 +81,7 @@ def page(folder, tmp_path_factory):
 def test_the_page_fits_a_laptop_and_nothing_is_missing(page):
     assert page["width"] == 1366
     assert len(page["loaded"]) == len(EXHIBITS)
-    assert {fault: page[fault] for fault in FAULTS} == dict.fromkeys(FAULTS, [])
+    assert {fault: page[fault] for fault in FAULTS} == {fault: [] for fault in FAULTS}
 
 
 def test_nothing_is_requested_but_the_page(page):

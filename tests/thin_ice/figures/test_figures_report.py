@@ -14,7 +14,7 @@ from make_tables import dense_alone, make_finished
 from thin_ice.commands import report
 from thin_ice.figures import theme
 from thin_ice.figures.gallery import EXHIBITS
-from thin_ice.figures.report import render
+from thin_ice.figures.report import SECTIONS, render
 from thin_ice.figures.results import RESULTS
 
 TWO_RUNS = {"runs": 2, "methods": 1, "sparsities": (0.9,), "samples": 30}
@@ -131,6 +131,46 @@ def test_a_jpeg_copy_is_visible_in_the_caveats_and_text_cannot_become_markup():
     assert "JPEG re-encoded copy" in caveats
     assert "no control" in caveats
     assert "<script>" not in page
+
+
+def test_a_report_of_dense_networks_alone_has_no_heading_without_content(tmp_path):
+    finished = dense_alone()
+    report.run(job_of(tmp_path / "study", finished))
+    page = (tmp_path / "study/report/report.html").read_text(encoding="utf-8")
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert headings[1:4] == ["Accuracy", "Overestimate", "Security curves"]
+    assert headings[4:] == ["Caveats", "Where each number came from"]
+    for id in ("ice", "who", "moved"):
+        assert f'href="#{id}"' not in page
+    absent = page[page.index('id="absent"') : page.index('id="accuracies"')]
+    assert "No network is compared with a dense one in this study." in absent
+    for name, exhibit in EXHIBITS.items():
+        has = exhibit.section in ("accuracy", "overestimate", "security")
+        assert (f'<figure id="{name}">' in page) == has
+        assert (f"{exhibit.title}" in absent) == (not has)
+    assert "0 rows" not in page
+    assert RESULTS["thin_ice"].title in absent
+    assert RESULTS["headline"].title not in absent
+
+
+def test_every_exhibit_and_table_is_in_one_section():
+    inside = [name for _, names in SECTIONS.values() for name in names]
+    assert set(inside) == {*EXHIBITS, *RESULTS}
+
+
+def test_a_section_holds_the_figures_that_it_is_there_for(page):
+    for id, (heading, inside) in SECTIONS.items():
+        part = page[page.index(f'<section id="{id}">') :]
+        part = part[: part.index("</section>")]
+        assert f"<h2>{heading}</h2>" in part
+        figures = set(re.findall(r'<figure id="(.*?)">', part))
+        tables = set(re.findall(r'<details id="table-(.*?)"', part))
+        assert figures == {*inside} & {*EXHIBITS}
+        assert tables == {*inside} & {*RESULTS}
+
+
+def test_the_page_of_a_whole_study_names_nothing_as_absent(page):
+    assert 'id="absent"' not in page
 
 
 def test_two_reports_of_the_same_tables_are_the_same_bytes(made, tmp_path):
