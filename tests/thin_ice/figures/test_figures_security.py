@@ -81,6 +81,7 @@ def test_a_control_is_a_thinner_line_than_the_dense_network_and_has_a_key():
     lines = [line for line in panel_of(again).lines if len(line.get_xdata()) == 41]
     widths = sorted(line.get_linewidth() for line in lines)
     assert widths[0] == widths[1] < widths[2] / 2
+    assert [line.get_markerfacecolor() for line in checks(panel_of(again))].count("white") == 2
     keys = [text.get_text() for text in panel_of(again).figure.legends[0].get_texts()]
     assert "dense, fine-tuned again" in keys
     assert sum(key.startswith("sparsity") for key in keys) == 2

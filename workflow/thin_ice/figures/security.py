@@ -61,21 +61,25 @@ def _panel(ax: Axes, curves: pd.DataFrame, finished: Finished, method: str) -> N
         looks = {"color": colours[name], "linestyle": styles[sparsity], "linewidth": width}
         ax.plot(curve.eps, curve.robust_percent, alpha=0.85, **looks)
         offset = (place - (len(networks) - 1) / 2) * step
-        _check(ax, curve[curve.above_autoattack.notna()], offset, colours[name])
+        face = "white" if name == DENSE_AGAIN else colours[name]
+        _check(ax, curve[curve.above_autoattack.notna()], offset, colours[name], face)
     half = len(networks) / 2 * step
     limits = min(0, finished.eps - half), max(farthest, finished.eps + half)
     ax.set(xlim=limits, ylim=(-2, 102))
     ax.set_xlabel(f"ε ({distance_unit(finished.study['threat']['norm'])})")
 
 
-def _check(ax: Axes, rows: pd.DataFrame, offset: float, colour: str) -> None:
+def _check(ax: Axes, rows: pd.DataFrame, offset: float, colour: str, face: str) -> None:
     """AutoAttack's accuracy and interval; ringed where the curve lies above it."""
+    edge = colour if face == "white" else "white"
+    square = {"fmt": "s", "ms": 4.2, "mec": edge, "mew": 0.6, "mfc": face}
     for row in rows.itertuples():
         x, y = row.eps + offset, row.autoattack_percent
         bar = [[y - row.autoattack_low_percent], [row.autoattack_high_percent - y]]
         ax.errorbar(
             *(x, y, bar),
-            **{"fmt": "s", "ms": 4.2, "mec": "white", "mew": 0.6, "capsize": 2, "elinewidth": 1.1},
+            **square,
+            **{"capsize": 2, "elinewidth": 1.1},
             color=colour,
             zorder=4,
         )
