@@ -110,6 +110,10 @@ def test_bins_of_tied_and_infinite_distances():
     assert bin_numbers(values, edges).tolist() == [1, 1, 1, 2, 3, 3]
 
 
+def test_bins_that_ties_would_empty_are_merged():
+    assert bin_edges(np.array([0.1] * 5 + [0.2]), 3).tolist() == [0.0, 0.1, 0.2]
+
+
 def test_many_twins_go_on_in_further_lines():
     finished = make_finished(**SMALL, pictures=(11, 3, 32))
     figure = drawn("twins", finished)
@@ -120,6 +124,10 @@ def test_many_twins_go_on_in_further_lines():
     assert titles[1:] == [f"c{n}" for n in range(1, 8)]
     further = [ax.get_title(loc="left") for ax in figure.axes[24:32]]
     assert further == ["c8", "c9", "c10", "", "", "", "", ""]
+    one = make_twins("a", 0, 11, 3, 32)
+    ninth = [figure.axes[row * 8].images[0].get_array() for row in (3, 4)]
+    assert np.allclose(ninth[0], np.moveaxis(one.images[8] / 255, 0, -1))
+    assert np.allclose(ninth[1], np.moveaxis(one.twins[8], 0, -1))
 
 
 def test_twins_are_drawn_as_they_are_and_their_difference_magnified():

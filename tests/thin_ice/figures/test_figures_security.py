@@ -107,6 +107,17 @@ def test_checks_stand_on_the_panel_though_eps_ends_it_and_there_are_many():
     assert panel.get_ylim()[0] < 0 < 100 < panel.get_ylim()[1]
 
 
+def test_checks_stand_on_the_panel_though_eps_is_near_its_beginning():
+    panel = panel_of(make_finished(methods=1, seeds=(0,), eps=EPS / 1000))
+    assert panel.get_xlim()[0] < -security.DODGE * EPS
+
+
+def test_a_control_leaves_the_styles_of_sparsities_as_they_are():
+    with_it, without = (make_finished(methods=1, again=again).curves for again in (True, False))
+    assert security._styles(with_it) == security._styles(without)
+    assert len(set(security._styles(with_it).values())) == 2
+
+
 def test_few_checks_keep_their_distance_and_the_axis_its_ends():
     panel = panel_of(make_finished(methods=1, seeds=(0,)))
     places = sorted(float(line.get_xdata()[0]) for line in checks(panel))
