@@ -151,6 +151,7 @@ def test_each_set_has_its_line_beneath_the_name_of_its_pair(finished):
 def test_the_forest_has_points_intervals_and_the_number_lost(finished):
     study = make_finished(methods=1, samples=60)
     study.thin_ice.loc[study.thin_ice.index[0], "lost_samples"] = FEW_SAMPLES - 1
+    study.thin_ice[["auroc_lost", "auroc_lost_low"]] *= 0.8
     panels, table = drawn("auroc", study)
     clean = table[(table.correctness == "clean") & (table.norm == "Linf")]
     texts = [text.get_text() for text in panels[0].texts]
@@ -224,7 +225,7 @@ def test_rivals_stand_at_their_auroc_on_the_line_of_their_network(finished):
     middles = panels[0].get_yticks()
     assert len(middles) == here.predictor.nunique()
     for n, middle in enumerate(middles):
-        own = found[np.abs(found[:, 1] - middle) < 2]
+        own = found[np.abs(found[:, 1] - middle) < 2.4]
         assert np.isclose(own[:, 1].mean(), middle), n
         assert np.allclose(own[:, 0], 0.9 - 0.04 * n)
 
