@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from thin_ice import interruption
 from thin_ice.commands.job import Job, parse_job
 from thin_ice.commands.terminal import log_to
 from thin_ice.errors import ThinIceError
@@ -50,15 +51,21 @@ log = logging.getLogger("thin_ice")
 
 
 def main(stage: str, arguments: Sequence[str]) -> int:
-    """Run one stage; the exit status is 0, or 1 after a message."""
+    """Run one stage; the exit status is 0, 1 after a message, or that of a job which a signal
+    ended.
+    """
     command = importlib.import_module(f"thin_ice.commands.{stage}")
     options = _parser(stage, command).parse_args(arguments)
     log_to(options.log)
+    interruption.listen()
     try:
         _execute(command, parse_job(options.job, stage), options)
     except ThinIceError as error:
         log.error("%s", error)
         return 1
+    except interruption.Interrupted as error:
+        log.error("%s; run again, the job goes on from what it saved", error)
+        return error.status
     except Exception:
         log.exception("stage %s failed", stage)
         return 1
