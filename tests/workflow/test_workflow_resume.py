@@ -40,14 +40,19 @@ def run(words):
     assert done.returncode == 0, done.stderr
 
 
-def run_and_kill(words, checkpoint):
-    """Start, wait until the job has saved its state, and kill it without warning."""
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, env=environment())
+def run_and_kill(words, checkpoint, by=signal.SIGKILL):
+    """Start, wait until the job has saved its state, and end it: by default without warning.
+    What it said.
+    """
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment())
     deadline = time.monotonic() + 60
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the job ended before it could be killed"
+    process.send_signal(by)
+    said = process.communicate()[1]
+    expected = -by if by == signal.SIGKILL else 128 + by
+    assert process.returncode == expected, "the job ended before it could be killed"
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +82,21 @@ def chain(tmp_path_factory):
     return stages
 
 
-@pytest.mark.parametrize("name", ["dense", "prune-hydra", "prune-radmm", "finetune", "autoattack"])
-def test_a_killed_job_resumes_and_ends_the_same(chain, tmp_path, name):
+KILLED = [
+    (name, signal.SIGKILL)
+    for name in ("dense", "prune-hydra", "prune-radmm", "finetune", "autoattack")
+]
+ASKED = [("dense", signal.SIGTERM), ("prune-radmm", signal.SIGINT), ("autoattack", signal.SIGUSR1)]
+
+
+@pytest.mark.parametrize(("name", "by"), KILLED + ASKED)
+def test_a_killed_job_resumes_and_ends_the_same(chain, tmp_path, name, by):
     stage, job, inputs, uninterrupted = chain[name]
     words = command(stage, job, tmp_path / "provenance.json", **inputs)
     checkpoint = tmp_path / ".checkpoint.safetensors"
-    run_and_kill(words, checkpoint)
+    said = run_and_kill(words, checkpoint, by)
+    assert ("goes on from what it saved" in said) == (by != signal.SIGKILL)
+    assert "Traceback" not in said
     assert not (tmp_path / "provenance.json").exists()
     outputs = ("model", "outcomes", "examples", "checks")
     assert not any(path.name.startswith(outputs) for path in tmp_path.iterdir())
