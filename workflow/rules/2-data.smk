@@ -10,8 +10,7 @@ rule dataset:
     log:
         f"{STUDY_FOLDER}/logs/dataset-{{dataset}}.log",
     resources:
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=30,
+        **resources_of("dataset"),
     params:
         job=lambda wildcards: STUDY.dataset_job(wildcards.dataset),
     message:

@@ -15,9 +15,7 @@ rule dense:
         run=any_of(STUDY.runs_from(elsewhere=False)),
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["train_minutes"],
+        **resources_of("dense"),
     params:
         job=lambda wildcards: STUDY.dense_job(network_of(wildcards, "dense")),
     message:
@@ -40,9 +38,7 @@ rule external:
         run=any_of(STUDY.runs_from(elsewhere=True)),
     threads: STUDY.resources["threads"]
     resources:
-        gpu=0,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=30,
+        **resources_of("external"),
     params:
         job=lambda wildcards: STUDY.external_job(network_of(wildcards, "dense")),
     message:

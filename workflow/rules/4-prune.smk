@@ -14,9 +14,7 @@ rule prune:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-prune.log",
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["train_minutes"],
+        **resources_of("prune"),
     params:
         job=lambda wildcards: STUDY.prune_job(network_of(wildcards, wildcards.pruned)),
     message:

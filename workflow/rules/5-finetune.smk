@@ -16,9 +16,7 @@ rule finetune:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{tuned}}-finetune.log",
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["train_minutes"],
+        **resources_of("finetune"),
     params:
         job=lambda wildcards: STUDY.finetune_job(network_of(wildcards, wildcards.tuned)),
     message:
@@ -44,9 +42,7 @@ rule selection:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-selection.log",
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["train_minutes"],
+        **resources_of("selection"),
     params:
         job=lambda wildcards: STUDY.selection_job(network_of(wildcards, wildcards.pruned)),
     message:

@@ -15,9 +15,7 @@ rule autoattack:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-autoattack{{shard}}.log",
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("autoattack"),
     params:
         job=lambda wildcards: STUDY.autoattack_job(network_of(wildcards), int(wildcards.shard)),
     message:
@@ -43,9 +41,7 @@ rule evaluate:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-evaluate.log",
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("evaluate"),
     params:
         job=lambda wildcards: STUDY.evaluate_job(network_of(wildcards)),
     message:

@@ -13,9 +13,7 @@ rule distances:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-distances.log",
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("distances"),
     params:
         job=lambda wildcards: STUDY.distances_job(network_of(wildcards)),
     message:

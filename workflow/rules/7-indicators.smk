@@ -14,9 +14,7 @@ rule indicators:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-indicators.log",
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("indicators"),
     params:
         job=lambda wildcards: STUDY.indicators_job(network_of(wildcards)),
     message:

@@ -13,9 +13,7 @@ rule rivals:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense-rivals.log",
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("rivals"),
     params:
         job=lambda wildcards: STUDY.rivals_job(network_of(wildcards, "dense")),
     message:

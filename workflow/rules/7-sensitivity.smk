@@ -14,9 +14,7 @@ rule sensitivity:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-sensitivity.log",
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("sensitivity"),
     params:
         job=lambda wildcards: STUDY.sensitivity_job(network_of(wildcards)),
     message:

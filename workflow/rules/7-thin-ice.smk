@@ -15,10 +15,7 @@ rule breaking:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense-breaking.log",
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        # The whole test split, several times; a killed job goes on where it was.
-        runtime=STUDY.resources["attack_minutes"] * (1 + STUDY.resolved["breaking"]["rounds"]),
+        **resources_of("breaking"),
     params:
         job=lambda wildcards: STUDY.breaking_job(network_of(wildcards, "dense")),
     message:
@@ -44,9 +41,7 @@ rule twins:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense-twins.log",
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("twins"),
     params:
         job=lambda wildcards: STUDY.twins_job(network_of(wildcards, "dense")),
     message:

@@ -32,9 +32,7 @@ rule analyse:
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/analyse.log",
     resources:
-        gpu=0,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=60,
+        **resources_of("analyse"),
     params:
         job=lambda wildcards: STUDY.analyse_job(wildcards.run),
     message:

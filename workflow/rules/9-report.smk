@@ -47,9 +47,7 @@ rule report:
     log:
         f"{STUDY_FOLDER}/logs/report.log",
     resources:
-        gpu=0,
-        mem_mb=4000,
-        runtime=30,
+        **resources_of("report"),
     params:
         job=STUDY.report_job(),
     message:
