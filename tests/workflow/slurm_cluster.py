@@ -20,6 +20,7 @@ SETTINGS = Path("/etc/slurm")
 GPUS = 2
 CPUS = 4  # told to Slurm, whatever there are: small jobs share two cores well enough
 
+OURS = "# Made by the tests of Thin Ice, which remove it.\n"
 CONFIGURATION = """\
 ClusterName=thinice
 SlurmctldHost={host}(127.0.0.1)
@@ -48,6 +49,7 @@ MinJobAge=3600
 ReturnToService=2
 SchedulerParameters=sched_interval=2,bf_interval=2
 KillWait=5
+UnkillableStepTimeout=300
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=all Nodes={host} Default=YES MaxTime=1-0 State=UP
 """
@@ -61,8 +63,11 @@ def why_not() -> str:
         return f"{', '.join(lacking)} not installed (apt-get install slurm-wlm munge)"
     if os.geteuid() != 0:
         return "only root can start slurmd and munged"
-    if (SETTINGS / "slurm.conf").exists():
-        return f"this machine has a Slurm of its own, by {SETTINGS / 'slurm.conf'}"
+    settings = SETTINGS / "slurm.conf"
+    if settings.exists() and not settings.read_text().startswith(OURS):
+        return f"this machine has a Slurm of its own, by {settings}"
+    if subprocess.run(["pgrep", "--exact", "slurmctld"], check=False).returncode == 0:
+        return "another run of these tests has it up"
     return ""
 
 
@@ -83,7 +88,10 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._call("scancel", "--user=root", check=False)
+        self.call("scancel", "--user=root", check=False)
+        deadline = time.monotonic() + 20
+        while self._steps() and time.monotonic() < deadline:
+            time.sleep(0.2)
         for pid_file in reversed(self.daemons):
             _stop(pid_file)
         for name in ("slurm.conf", "gres.conf"):
@@ -102,7 +110,7 @@ class Cluster:
         text = CONFIGURATION.format(
             host=host, folder=self.folder, cpus=CPUS, memory=memory, gpus=GPUS
         )
-        (SETTINGS / "slurm.conf").write_text(text)
+        (SETTINGS / "slurm.conf").write_text(OURS + text)
         devices = f"File={self.folder}/gpu/gpu[0-{GPUS - 1}]"
         (SETTINGS / "gres.conf").write_text(f"NodeName={host} Name=gpu {devices}\n")
 
@@ -112,17 +120,21 @@ class Cluster:
         shutil.chown(run, "munge", "munge")
         if not _alive(run / "munged.pid"):
             as_munge = ("runuser", "-u", "munge", "--")
-            self._call(*as_munge, "/usr/sbin/munged", f"--pid-file={run}/munged.pid")
+            self.call(*as_munge, "/usr/sbin/munged", f"--pid-file={run}/munged.pid")
             self.daemons.append(run / "munged.pid")
-        self._call("slurmctld")
+        self.call("slurmctld")
         self.daemons.append(self.folder / "slurmctld.pid")
-        self._call("slurmd", "-N", socket.gethostname().split(".")[0])
+        self.call("slurmd", "-N", socket.gethostname().split(".")[0])
         self.daemons.append(self.folder / "slurmd.pid")
-        self.wait_for(lambda: "idle" in self._call("sinfo", "-h", "-o", "%T", check=False), 30)
+        self.wait_for(lambda: "idle" in self.call("sinfo", "-h", "-o", "%T", check=False), 30)
+
+    def _steps(self) -> str:
+        """Jobs with steps that have not ended, which would outlive their daemons."""
+        return self.call("squeue", "--noheader", "--states=RUNNING,COMPLETING", check=False)
 
     def jobs(self) -> list[dict[str, str]]:
         """What Slurm says of every job, those that ended as well, a dictionary of fields each."""
-        text = self._call("scontrol", "-o", "show", "job")
+        text = self.call("scontrol", "-o", "show", "job")
         lines = [line for line in text.splitlines() if line.startswith("JobId=")]
         return [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
 
@@ -134,7 +146,11 @@ class Cluster:
             time.sleep(0.2)
         return found
 
-    def _call(self, *words: str, check: bool = True) -> str:
+    def job(self, number: str) -> dict[str, str]:
+        return next(job for job in self.jobs() if job["JobId"] == number)
+
+    def call(self, *words: str, check: bool = True) -> str:
+        """What a command prints."""
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout
