@@ -4,6 +4,7 @@
 # complete: copied from a log, it makes the artifact again without Snakemake. The only parameter of
 # a rule is that JSON: what the command reads of the study, and the code it can reach.
 
+import os
 import sys
 
 from snakemake.utils import min_version
@@ -13,9 +14,10 @@ min_version("9.0")
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from thin_ice import checkout
+from thin_ice.errors import ThinIceError
 from thin_ice.study.load import study_from
 from thin_ice.study.plan import Network
-from thin_ice.study.schema import BadStudy
+from thin_ice.study.site import site_of
 
 checkout.use_in_jobs()
 
@@ -31,7 +33,8 @@ if not workflow.config_settings.configfiles:
 
 try:
     STUDY = study_from(config)
-except BadStudy as error:
+    SITE = site_of(workflow.basedir, os.environ)
+except ThinIceError as error:
     raise WorkflowError(str(error)) from None
 
 STUDY_FOLDER = STUDY.folder
@@ -56,6 +59,7 @@ localrules:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/resources.smk"
+include: "workflow/rules/start.smk"
 
 
 rule all:

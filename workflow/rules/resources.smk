@@ -1,23 +1,46 @@
-"""What each rule asks of a cluster: a GPU where it computes on networks, memory and minutes."""
+"""What each rule asks of a cluster: a GPU where it computes on networks, memory and minutes.
 
-ON_CPU = ("study", "dataset", "external", "analyse", "report")
-TRAINING = ("dense", "prune", "finetune", "selection")
+Minutes and memory follow from the study and grow with every attempt. Only a cluster is asked, so
+where jobs run on this machine nothing is estimated, which would take importing torch.
+"""
+
+from thin_ice.study import sizing
 
 
 def resources_of(stage):
     """The resources of the rule that runs a stage."""
-    return {
-        "gpu": int(stage not in ON_CPU),
-        "mem_mb": STUDY.resources["mem_mb"],
-        "runtime": _minutes(stage),
+    on_gpu = stage in sizing.ON_GPU
+    asked = {
+        "gpu": int(on_gpu),
+        "mem_mb": lambda wildcards, attempt: sizing.mem_mb(
+            STUDY, SITE, stage, _of(stage, wildcards), attempt
+        ),
+        "runtime": lambda wildcards, attempt: (
+            sizing.minutes(STUDY, SITE, stage, _of(stage, wildcards), attempt)
+            if _plans_for_a_cluster()
+            else None
+        ),
     }
+    return asked | {name: _told(word) for name, word in SITE.slurm(on_gpu).items()}
 
 
-def _minutes(stage):
-    if stage in ON_CPU:
-        return 60
-    if stage in TRAINING:
-        return STUDY.resources["train_minutes"]
-    # The whole test split, several times; a killed job goes on where it was.
-    rounds = STUDY.resolved["breaking"]["rounds"] if stage == "breaking" else 0
-    return STUDY.resources["attack_minutes"] * (1 + rounds)
+def _told(word):
+    """A word for Slurm alone."""
+    return lambda wildcards: word if _plans_for_a_cluster() else None
+
+
+def _of(stage, wildcards):
+    """The network that a job computes on, or the run that it analyses; none for all runs."""
+    if stage not in sizing.ON_GPU:
+        return wildcards.get("run")
+    variants = [getattr(wildcards, name, None) for name in ("variant", "tuned", "pruned")]
+    return network_of(wildcards, next(filter(None, variants), "dense"))
+
+
+def _plans_for_a_cluster():
+    """Whether this process hands jobs to a scheduler, or in a dry run would. An executor that does
+    has settings of its own; a dry run has another executor and those settings.
+    """
+    if not workflow.is_main_process:
+        return False
+    return workflow.non_local_exec or workflow.executor_settings is not None

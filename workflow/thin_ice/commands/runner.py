@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from thin_ice import interruption
+from thin_ice import gpus, interruption
 from thin_ice.commands.job import Job, parse_job
 from thin_ice.commands.terminal import log_to
 from thin_ice.errors import ThinIceError
@@ -21,6 +21,7 @@ from thin_ice.provenance.machine import git_state
 from thin_ice.provenance.materials import Material, identity, material, source
 from thin_ice.provenance.record import now, write_record
 from thin_ice.provenance.statement import read_record
+from thin_ice.study.cost import STAGES as ON_GPU
 
 if TYPE_CHECKING:
     from thin_ice.device import Device
@@ -54,6 +55,11 @@ def main(stage: str, arguments: Sequence[str]) -> int:
     """Run one stage; the exit status is 0, 1 after a message, or that of a job which a signal
     ended.
     """
+    try:
+        gpus.settle(stage in ON_GPU)  # before the command brings torch
+    except ThinIceError as error:
+        log.error("%s", error)
+        return 1
     command = importlib.import_module(f"thin_ice.commands.{stage}")
     options = _parser(stage, command).parse_args(arguments)
     log_to(options.log)
@@ -108,7 +114,8 @@ def _execute(command: ModuleType, description: dict, options: argparse.Namespace
     code = _code_of_this_run(description, options.code)
     name = identity(options.job, materials)
     job = Job(options.job, inputs, options.record, name, device.name if device else "none")
-    job.facts.update(device.facts if device else {"device": "none"}, code=code)
+    seen = device.facts | gpus.visible() if device else {"device": "none"}
+    job.facts.update(seen, code=code)
     options.record.unlink(missing_ok=True)
     job.folder.mkdir(parents=True, exist_ok=True)
     may_share = options.share and description["stage"] in SHARED and code["as_planned"]

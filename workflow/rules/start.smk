@@ -1,0 +1,25 @@
+"""Before the first job of a run, never in a dry run: one run at a time, one GPU a job."""
+
+import atexit
+
+from thin_ice.gpus import NUMBER
+from thin_ice.one_run import RunLock
+from thin_ice.provenance.record import now
+
+
+onstart:
+    try:
+        lock = RunLock(STUDY_FOLDER, now())
+    except ThinIceError as error:
+        raise WorkflowError(str(error)) from None
+    atexit.register(lock.release)
+    share_gpus()
+
+
+def share_gpus():
+    """Have the jobs of this machine claim a GPU each, if it was said how many there are."""
+    limit = workflow.global_resources.get("gpu")
+    if workflow.local_exec and limit is not None:
+        os.environ[NUMBER] = str(limit.value)
+    elif not workflow.local_exec:
+        os.environ.pop(NUMBER, None)  # a cluster deals out its own
