@@ -38,9 +38,9 @@ def _of(stage, wildcards):
 
 
 def _plans_for_a_cluster():
-    """Whether this process hands jobs to a scheduler, or in a dry run would. An executor that does
-    has settings of its own; a dry run has another executor and those settings.
+    """Whether this process hands jobs to a scheduler, or in a dry run would: a dry run has another
+    executor, and of the one that it stands for keeps that jobs are threads here.
     """
     if not workflow.is_main_process:
         return False
-    return workflow.non_local_exec or workflow.executor_settings is not None
+    return workflow.non_local_exec or bool(workflow.execution_settings.use_threads)

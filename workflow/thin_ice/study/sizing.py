@@ -16,7 +16,7 @@ ON_GPU = tuple(cost.STAGES)
 BASE_MINUTES, MARGIN = 10, 2  # to start and to read; how far an estimate is trusted
 # Measured on the default study's 16 networks of 180 samples: 9 and 21 s, 231 and 408 MiB.
 ANALYSIS_SECONDS = 4e-3 / 2000  # a row of samples and a bootstrap resample
-REPORT_SECONDS = 8e-3  # a row
+REPORT_SECONDS, REPORT_ROW_SECONDS = 20, 1e-3  # drawing costs the same for most numbers of rows
 BASE_MB, ROW_MB = 2000, 0.01
 
 
@@ -25,17 +25,17 @@ def minutes(study: Study, site: Site, stage: str, of: Any, attempt: int = 1) -> 
 
     ``of``: the `Network` of a stage that computes on networks, the run's name of an analysis.
     """
-    seconds = _gpu_seconds(study, site, stage, of) if stage in ON_GPU else _seconds(study, of)
+    on_gpu = stage in ON_GPU
+    seconds = _gpu_seconds(study, site, stage, of) if on_gpu else _seconds(study, stage, of)
     wanted = math.ceil(BASE_MINUTES + MARGIN * seconds / 60) * attempt
-    return site.minutes(wanted, stage in ON_GPU)
+    return site.minutes(wanted, on_gpu)
 
 
 def mem_mb(study: Study, site: Site, stage: str, of: Any, attempt: int = 1) -> int:
-    """Memory of a job at an attempt, in MB of the scheduler's (MiB). ``of``: as for `minutes`."""
-    if stage in ON_GPU or stage == "external":
-        wanted = study.resources["mem_mb"]
-    else:
-        wanted = math.ceil(BASE_MB + ROW_MB * cost.rows(study, of))
+    """Memory of a job at an attempt, in MB. ``of``: as for `minutes`."""
+    wanted = study.resources["mem_mb"]
+    if stage not in (*ON_GPU, "external"):
+        wanted = math.ceil(BASE_MB + ROW_MB * _rows(study, stage, of))
     return site.mem_mb(wanted * attempt, stage in ON_GPU)
 
 
@@ -49,9 +49,14 @@ def _gpu_seconds(study: Study, site: Site, stage: str, network: Network) -> floa
     return cost.seconds(cost.work(study, stage, network), whole.flops, whole.layers, gflops)
 
 
-def _seconds(study: Study, run: str | None) -> float:
-    """Of the analysis of a run, or of the report, which draws the rows of all."""
-    rows = cost.rows(study, run)
-    if run is None:
-        return REPORT_SECONDS * rows
-    return ANALYSIS_SECONDS * rows * study.resolved["analysis"]["bootstrap"]
+def _seconds(study: Study, stage: str, run: str | None) -> float:
+    """Of what goes over the rows of tables; the rest is done in no time."""
+    rows = _rows(study, stage, run)
+    if stage == "analyse":
+        return ANALYSIS_SECONDS * rows * study.resolved["analysis"]["bootstrap"]
+    return REPORT_SECONDS + REPORT_ROW_SECONDS * rows if stage == "report" else 0
+
+
+def _rows(study: Study, stage: str, run: str | None) -> int:
+    """What an analysis reads of its run, and the report of all runs."""
+    return cost.rows(study, run) if stage in ("analyse", "report") else 0
