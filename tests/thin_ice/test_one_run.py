@@ -1,0 +1,79 @@
+"""The lock of a study's results: one holder at a time, and none that is dead."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import thin_ice
+from thin_ice.one_run import FILE, AlreadyRunning, RunLock
+
+HOLDER = """
+import sys, time
+from thin_ice.one_run import RunLock
+lock = RunLock(sys.argv[1], "noon")
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the lock."""
+    own = {"PYTHONPATH": str(Path(thin_ice.__file__).parents[1])}
+    words = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ | own)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_second_run_is_told_who_runs_where_and_since_when(holder, tmp_path):
+    with pytest.raises(AlreadyRunning) as error:
+        RunLock(tmp_path, "later")
+    who = f"process {holder.pid} on {platform.node()}, since noon"
+    assert f"{tmp_path} is being made by {who}; wait" in str(error.value)
+
+
+def test_a_killed_run_locks_nothing(holder, tmp_path):
+    holder.kill()
+    holder.wait()
+    assert (tmp_path / FILE).is_file()
+    RunLock(tmp_path, "later").release()
+
+
+def test_a_released_lock_leaves_no_file_and_lets_the_next_in(tmp_path):
+    for since in ("noon", "one", "two"):
+        lock = RunLock(tmp_path / "study", since)
+        with pytest.raises(AlreadyRunning, match=f"since {since}"):
+            RunLock(tmp_path / "study", "later")
+        lock.release()
+        lock.release()
+        assert list((tmp_path / "study").iterdir()) == []
+
+
+def test_a_removed_file_does_not_let_two_in(tmp_path):
+    """Somebody who opened the file before its holder removed it has locked nothing."""
+    first = RunLock(tmp_path, "noon")
+    (tmp_path / FILE).unlink()
+    second = RunLock(tmp_path, "one")
+    with pytest.raises(AlreadyRunning, match="since one"):
+        RunLock(tmp_path, "later")
+    second.release()
+    first.release()
+
+
+def test_a_fork_of_the_run_does_not_let_go(tmp_path):
+    lock = RunLock(tmp_path, "noon")
+    if (child := os.fork()) == 0:
+        lock.release()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert (tmp_path / FILE).is_file()
+    with pytest.raises(AlreadyRunning):
+        RunLock(tmp_path, "later")
+    lock.release()
