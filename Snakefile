@@ -62,6 +62,10 @@ include: "workflow/rules/resources.smk"
 include: "workflow/rules/start.smk"
 
 
+onstart:
+    begin()
+
+
 rule all:
     input:
         f"{STUDY_FOLDER}/study/study.yaml",

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_six_jobs_on_three_devices_never_share_one(start):
     assert set(times) <= {"0", "1", "2"}
     for spans in times.values():
         spans.sort()
-        assert all(one[1] <= other[0] for one, other in zip(spans, spans[1:], strict=False))
+        assert all(one[1] <= other[0] for one, other in pairwise(spans))
 
 
 def test_a_killed_job_frees_its_device(start):

@@ -7,19 +7,20 @@ from thin_ice.one_run import RunLock
 from thin_ice.provenance.record import now
 
 
-onstart:
+def begin():
+    """Called once, by the process that a person started."""
     try:
         lock = RunLock(STUDY_FOLDER, now())
     except ThinIceError as error:
         raise WorkflowError(str(error)) from None
     atexit.register(lock.release)
-    share_gpus()
+    _share_gpus()
 
 
-def share_gpus():
+def _share_gpus():
     """Have the jobs of this machine claim a GPU each, if it was said how many there are."""
     limit = workflow.global_resources.get("gpu")
-    if workflow.local_exec and limit is not None:
-        os.environ[NUMBER] = str(limit.value)
-    elif not workflow.local_exec:
+    if not workflow.local_exec:
         os.environ.pop(NUMBER, None)  # a cluster deals out its own
+    elif limit is not None and limit.value:
+        os.environ[NUMBER] = str(limit.value)
