@@ -66,6 +66,14 @@ onstart:
     begin()
 
 
+onsuccess:
+    end()
+
+
+onerror:
+    end()
+
+
 rule all:
     input:
         f"{STUDY_FOLDER}/study/study.yaml",

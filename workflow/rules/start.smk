@@ -1,20 +1,25 @@
-"""Before the first job of a run, never in a dry run: one run at a time, one GPU a job."""
-
-import atexit
+"""Around the jobs of a run, never in a dry run: one run at a time, one GPU a job."""
 
 from thin_ice.gpus import NUMBER
 from thin_ice.one_run import RunLock
 from thin_ice.provenance.record import now
 
+HELD = []  # the lock of this run
+
 
 def begin():
     """Called once, by the process that a person started."""
     try:
-        lock = RunLock(STUDY_FOLDER, now())
+        HELD.append(RunLock(STUDY_FOLDER, now()))
     except ThinIceError as error:
         raise WorkflowError(str(error)) from None
-    atexit.register(lock.release)
     _share_gpus()
+
+
+def end():
+    """Called once the last job has ended, well or not."""
+    while HELD:
+        HELD.pop().release()
 
 
 def _share_gpus():
