@@ -144,21 +144,6 @@ def test_the_slurm_profile_plans_the_full_study_from_the_checkout(tmp_path):
     assert f"{total:,} jobs" in (REPOSITORY / "README.md").read_text()
 
 
-GPU_RULES = {
-    *("dense", "prune", "finetune", "selection"),
-    *("autoattack", "evaluate", "distances", "indicators"),
-    *("rivals", "sensitivity", "breaking", "twins"),
-}
-
-
-def test_every_rule_that_computes_on_networks_asks_for_a_gpu_and_no_other():
-    asks = {}
-    for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):
-        for block in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
-            asks[block.split(":")[0]] = "gpu=1," in block
-    assert {rule for rule, gpu in asks.items() if gpu} == GPU_RULES
-
-
 def test_the_dry_runs_commands_make_the_same_artifacts_without_snakemake(results, tmp_path):
     small = MINIATURE | {"seeds": [0], "methods": {"lwm": {}}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(small))

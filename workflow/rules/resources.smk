@@ -1,4 +1,4 @@
-"""What each rule asks of a cluster: a GPU where it computes on networks, memory and minutes.
+"""A GPU where a job computes on networks, memory and minutes: what is asked of a cluster.
 
 Minutes and memory follow from the study and grow with every attempt. Only a cluster is asked, so
 where jobs run on this machine nothing is estimated, which would take importing torch.
