@@ -1,5 +1,6 @@
 """The lock of a study's results: one holder at a time, and none that is dead."""
 
+import fcntl
 import os
 import platform
 import subprocess
@@ -75,5 +76,21 @@ def test_a_fork_of_the_run_does_not_let_go(tmp_path):
     os.waitpid(child, 0)
     assert (tmp_path / FILE).is_file()
     with pytest.raises(AlreadyRunning):
+        RunLock(tmp_path, "later")
+    lock.release()
+
+
+def test_a_file_removed_between_opening_and_locking_is_not_what_is_held(tmp_path, monkeypatch):
+    real, calls = fcntl.flock, []
+
+    def removed_first(descriptor, how):
+        if not calls:
+            (tmp_path / FILE).unlink()
+        calls.append(descriptor)
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    lock = RunLock(tmp_path, "noon")
+    with pytest.raises(AlreadyRunning, match="since noon"):
         RunLock(tmp_path, "later")
     lock.release()
