@@ -24,7 +24,7 @@ ON_CPU = {"dataset", "analyse", "report"}
 STUDY = MINIATURE | {"seeds": [0, 1, 2, 3], "methods": {"lwm": {}}, "selection_on_test": True}
 
 
-def words(folder, *arguments, study=STUDY, results=None):
+def words(folder, *arguments, study=STUDY):
     """Snakemake's command line on a study in ``folder``."""
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     own = ["-s", REPOSITORY / "Snakefile", "--directory", folder]
