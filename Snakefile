@@ -5,6 +5,7 @@
 # a rule is that JSON: what the command reads of the study, and the code it can reach.
 
 import os
+import signal
 import sys
 
 from snakemake.utils import min_version
@@ -20,6 +21,10 @@ from thin_ice.study.plan import Network
 from thin_ice.study.site import site_of
 
 checkout.use_in_jobs()
+
+# On a node Snakemake only waits for the job, whom alone the warning before its time limit concerns.
+if not workflow.is_main_process:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 report: "workflow/report/workflow.rst"

@@ -83,6 +83,14 @@ def test_the_tables_know_every_objective_attack_and_distance():
     assert set(cost.CASCADE) >= {*LOGITS_NEEDED, *(a for v in VERSIONS.values() for a in v.attacks)}
 
 
+def test_what_the_tables_do_not_know_is_taken_for_dear():
+    """A new objective or attack must not keep a study from being planned."""
+    new = {"kind": "new", "options": {"steps": 2}}
+    known = [cost.training_passes(new | {"kind": kind}) for kind in cost.LOSS]
+    assert cost.training_passes(new) == max(known)
+    assert cost.distance_passes(new, 10) >= 2 * 10
+
+
 @pytest.mark.parametrize("kind", sorted(tables.OBJECTIVES))
 def test_a_step_of_training_costs_what_is_estimated_or_less(kind, network, images, labels):
     names = entry("objectives", kind).options

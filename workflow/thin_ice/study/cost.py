@@ -75,7 +75,7 @@ def seconds(done: Work, flops: float, layers: int, gflops: float) -> float:
 
 def training_passes(objective: Tree) -> float:
     """Passes of each image in a step of training."""
-    return GRADIENT * _steps(objective) + LOSS[objective["kind"]]
+    return GRADIENT * _steps(objective) + LOSS.get(objective["kind"], max(LOSS.values()))
 
 
 def validation_passes(objective: Tree) -> float:
@@ -88,7 +88,7 @@ def _steps(objective: Tree) -> int:
     return objective["options"].get("steps", 0)
 
 
-LOSS = {
+LOSS = {  # of the objectives that are known here; any other is taken for the dearest
     "natural": GRADIENT,
     "pgd_at": GRADIENT,
     "trades": 1 + 2 * GRADIENT,  # the adversary's target, then clean and adversarial
@@ -248,7 +248,8 @@ def _indicators(study: Study, network: Network) -> Work:
 
 def distance_passes(attack: Tree, classes: int) -> float:
     """Passes of each image in one attack's search for the nearest flip."""
-    return 3 + SEARCHES[attack["kind"]](attack["options"], classes)
+    search = SEARCHES.get(attack["kind"], _any_search)
+    return 3 + search(attack["options"], classes)
 
 
 def _fmn(options: Tree, _classes: int) -> float:
@@ -266,6 +267,11 @@ def _fab_search(options: Tree, classes: int) -> float:
     if not targets:
         return options["steps"] * (2 + (GRADIENT - 1) * classes)
     return targets * options["steps"] * (GRADIENT + 1)
+
+
+def _any_search(options: Tree, classes: int) -> float:
+    """Of an attack that is not known here: its steps, towards every class."""
+    return GRADIENT * options.get("steps", STEPS_AUTOATTACK) * classes
 
 
 SEARCHES: dict[str, Callable[[Tree, int], float]] = {
