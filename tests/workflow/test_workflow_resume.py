@@ -40,14 +40,16 @@ def run(words):
     assert done.returncode == 0, done.stderr
 
 
-def run_and_kill(words, checkpoint, by=signal.SIGKILL):
-    """Start, wait until the job has saved its state, and end it: by default without warning.
-    What it said.
+def run_and_kill(words, checkpoint, by=signal.SIGKILL, saves=1):
+    """Start, wait until the job has saved its state so often, and end it: by default without
+    warning. What it said.
     """
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment())
-    deadline = time.monotonic() + 60
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    deadline, seen = time.monotonic() + 60, set()
+    while len(seen) < saves and process.poll() is None and time.monotonic() < deadline:
+        if checkpoint.exists():
+            seen.add(checkpoint.stat().st_mtime_ns)
+        time.sleep(0.005)
     process.send_signal(by)
     said = process.communicate()[1]
     expected = -by if by == signal.SIGKILL else 128 + by
@@ -79,26 +81,36 @@ def chain(tmp_path_factory):
     tuned = add("finetune", "finetune", job, dataset=dataset, model=pruned)
     job = study.autoattack_job(networks[RADMM], 0)
     add("autoattack", "autoattack", job, dataset=dataset, model=tuned)
+    shard, both = root / "autoattack", {"dataset": dataset, "model": tuned}
+    tables = {"shards": shard / "outcomes.parquet", "checks": shard / "checks.json"}
+    add("evaluate", "evaluate", study.evaluate_job(networks[RADMM]), **both, **tables)
+    add("distances", "distances", study.distances_job(networks[RADMM]), **both)
+    found = {"samples": root / "evaluate" / "samples.parquet"}
+    found |= {"distances": root / "distances" / "distances.parquet"}
+    add("breaking", "breaking", study.breaking_job(networks[RADMM]), **both, **found)
     return stages
 
 
-KILLED = [
-    (name, signal.SIGKILL)
-    for name in ("dense", "prune-hydra", "prune-radmm", "finetune", "autoattack")
+STAGES = ("dense", "prune-hydra", "prune-radmm", "finetune", "autoattack")
+KILLED = [*((name, signal.SIGKILL, 1) for name in STAGES), ("breaking", signal.SIGKILL, 3)]
+ASKED = [
+    ("dense", signal.SIGTERM, 1),
+    ("prune-radmm", signal.SIGINT, 1),
+    ("autoattack", signal.SIGUSR1, 1),
 ]
-ASKED = [("dense", signal.SIGTERM), ("prune-radmm", signal.SIGINT), ("autoattack", signal.SIGUSR1)]
 
 
-@pytest.mark.parametrize(("name", "by"), KILLED + ASKED)
-def test_a_killed_job_resumes_and_ends_the_same(chain, tmp_path, name, by):
+@pytest.mark.parametrize(("name", "by", "saves"), KILLED + ASKED)
+def test_a_killed_job_resumes_and_ends_the_same(chain, tmp_path, name, by, saves):
+    """The search for breaking radii in its second call of AutoAttack or later."""
     stage, job, inputs, uninterrupted = chain[name]
     words = command(stage, job, tmp_path / "provenance.json", **inputs)
     checkpoint = tmp_path / ".checkpoint.safetensors"
-    said = run_and_kill(words, checkpoint, by)
+    said = run_and_kill(words, checkpoint, by, saves)
     assert ("goes on from what it saved" in said) == (by != signal.SIGKILL)
     assert "Traceback" not in said
     assert not (tmp_path / "provenance.json").exists()
-    outputs = ("model", "outcomes", "examples", "checks")
+    outputs = ("model", "outcomes", "examples", "checks", "breaking")
     assert not any(path.name.startswith(outputs) for path in tmp_path.iterdir())
     done = subprocess.run(words, capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 0, done.stderr

@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pyautoattack import AutoAttack
 from torch import nn
 
 from thin_ice.attacks.threat import ThreatModel
@@ -113,6 +115,21 @@ def test_brackets_hold_the_closed_form_distance_of_a_linear_network(linear, tmp_
     assert np.isinf(high[~near]).all()
 
 
+def test_brackets_hold_the_closed_form_distance_in_l2_too(linear, tmp_path):
+    model, split = linear
+    slope = (model[1].weight[0] - model[1].weight[1]).double()
+    exact = closed_form(model, split) * slope.abs().sum() / slope.norm()
+    eps, protocol = 0.4, replace(EASY, threat=ThreatModel("L2", 0.4))
+    correct = model(split.floats()).argmax(1) == split.labels
+    table, _ = table_of(model, split, Known(correct, exact > eps, exact), tmp_path, protocol)
+    near = (correct & (exact < 4 * eps)).numpy()
+    assert near.sum() > 20
+    assert (table.standing_eps[near] <= exact.numpy()[near] + 1e-5).all()
+    assert (table.breaking_eps[near] >= exact.numpy()[near] - 1e-5).all()
+    wide = np.where(table.breaking_eps[near] > 2.001 * eps, eps / 2, eps / 4)
+    np.testing.assert_allclose((table.breaking_eps - table.standing_eps)[near], wide, rtol=1e-5)
+
+
 def test_misclassified_samples_have_no_radius_and_are_never_attacked(linear, tmp_path):
     model, split = linear
     known = known_of(model, split)
@@ -179,6 +196,49 @@ def test_the_verdicts_are_those_of_the_studys_autoattack_on_the_samples_due(trai
     assert (table.standing_eps[due] == radius).tolist() == stood.tolist()
     assert (table.breaking_eps[due] == radius).tolist() == (~stood).tolist()
     assert 0 < stood.sum() < 16
+
+
+def direct(model, piece, threat):
+    """Who stands up to one call of the package with HARD's attacks."""
+    package = AutoAttack(model, norm=threat.norm, eps=threat.eps, seed=HARD.seed)
+    package.attacks_to_run = list(HARD.settings.attacks)
+    package.square.n_queries = HARD.settings.square_queries
+    images = piece.floats()
+    _, said = package.run_standard_evaluation(images, piece.labels, batch_size=HARD.batch_size)
+    return (said == piece.labels).tolist()
+
+
+def test_every_bracket_follows_from_direct_calls_of_autoattack_at_each_radius(
+    trained, split, known, whole, tmp_path, monkeypatch
+):
+    """Whoever is attacked is attacked by the package itself too; from what it says at each radius,
+    and the evaluation at eps, the bracket of each sample is read off.
+    """
+    stood, broke = ({sample: [] for sample in split.ids.tolist()} for _ in range(2))
+    real, radii = breaking.run_shard, []
+
+    def watched(model, piece, protocol, checkpoint):
+        radii.append(protocol.threat.eps)
+        verdicts = direct(model, piece, protocol.threat)
+        for sample, stands in zip(piece.ids.tolist(), verdicts, strict=True):
+            (stood if stands else broke)[sample].append(radii[-1])
+        return real(model, piece, protocol, checkpoint)
+
+    monkeypatch.setattr(breaking, "run_shard", watched)
+    table, facts = table_of(trained, split, known, tmp_path, HARD, size=16, rounds=1)
+    pd.testing.assert_frame_equal(table, whole[0])
+    verdicts = zip(table.itertuples(), known.correct, known.robust, strict=True)
+    for row, right, robust in verdicts:
+        low, high = stood[row.sample_id], broke[row.sample_id]
+        assert row.attacks == len(low) + len(high)
+        if right:
+            low, high = [0.0, *low, *([WIDE] * robust)], [*high, *([WIDE] * (not robust))]
+            assert row.standing_eps == np.float32(max(low))
+            assert row.breaking_eps == np.float32(min(high, default=math.inf))
+        else:
+            assert row.attacks == 0
+    assert {n * WIDE / 2 for n in (1, 3, 4)} <= set(radii)
+    assert facts["calls"] == len(radii)
 
 
 def test_every_sample_is_attacked_as_often_as_said(whole, known):
@@ -266,7 +326,7 @@ def test_the_next_radius_is_the_middle_of_the_bracket_or_opens_it():
 
 
 def test_a_standing_sample_is_first_attacked_at_twice_or_four_times_eps():
-    distance = torch.tensor([0.05, 0.199, 0.201, 0.6, math.inf, math.nan]).double()
+    distance = torch.tensor([0.05, 0.2, 0.201, 0.6, math.inf, math.nan], dtype=torch.float64)
     assert Grid(EPS, 2).ends(distance).tolist() == [8, 8, 16, 16, 16, 16]
     assert Grid(8 / 255, 3).radius(8) == 8 / 255
 
@@ -286,6 +346,23 @@ def test_each_radius_is_attacked_once_however_many_samples_there_are(linear, tmp
         (tmp_path / "state").unlink()
 
 
+def test_all_who_are_due_at_a_radius_are_attacked_before_any_other(linear, tmp_path, monkeypatch):
+    """In pieces of 8, half of whom stand at 2 eps and wait for 4 eps."""
+    model, split = linear
+    known = known_of(model, split, closed_form(model, split) / 4)
+    real, radii = breaking.run_shard, []
+
+    def watched(model, piece, protocol, checkpoint):
+        radii.append(protocol.threat.eps)
+        return real(model, piece, protocol, checkpoint)
+
+    monkeypatch.setattr(breaking, "run_shard", watched)
+    table_of(model, split, known, tmp_path, size=8)
+    changes = sum(one != other for one, other in pairwise(radii))
+    assert len(radii) > changes + 1
+    assert changes < 3 * 2**ROUNDS  # each radius once, and 4 eps perhaps again
+
+
 def test_a_flip_that_autoattack_misses_widens_the_search_and_is_counted(linear, tmp_path):
     """Distances that promise flips where there are none."""
     model, split = linear
@@ -302,7 +379,7 @@ def test_a_flip_that_autoattack_misses_widens_the_search_and_is_counted(linear, 
 def test_a_split_of_misclassified_samples_alone_needs_no_attack(linear, tmp_path):
     model, split = linear
     wrong = torch.zeros(len(split), dtype=torch.bool)
-    known = Known(wrong, wrong, torch.full((len(split),), UNKNOWN))
+    known = Known(wrong, ~wrong, torch.full((len(split),), UNKNOWN))
     table, facts = table_of(model, split, known, tmp_path)
     assert table.breaking_eps.isna().all()
     assert (facts["calls"], facts["sample_attacks"]) == (0, 0)

@@ -213,6 +213,18 @@ def spearman(first, second):
     return products / math.sqrt(sum(x * x for x in da) * sum(y * y for y in db))
 
 
+def median_interval(values):
+    """The innermost two values, as many in from either end, that the median lies beyond with a
+    chance of 2.5 % each at most; none of fewer than six.
+    """
+    ordered, found = sorted(values), (NAN, NAN)
+    for k in range(1, len(ordered) // 2 + 1):
+        if tail(k - 1, len(ordered), 0.5, most=True) > 0.025:
+            break
+        found = ordered[k - 1], ordered[-k]
+    return found
+
+
 def equal_bins(values, bins):
     """Upper ends of bins with equally many values: each end is a value that occurs."""
     ordered = sorted(values)

@@ -39,3 +39,22 @@ def test_the_table_of_these_samples_is_read(tmp_path, test_split):
 def test_rows_of_other_samples_or_in_another_order_are_refused(tmp_path, test_split, ids, said):
     with pytest.raises(ThinIceError, match=f"samples.parquet {said}.*its 4 samples, in its order"):
         read_rows(saved(tmp_path, ids), test_split)
+
+
+def test_a_table_without_a_column_that_is_needed_is_refused(tmp_path, test_split):
+    path = saved(tmp_path, IDS)
+    assert read_rows(path, test_split, "robust").robust.all()
+    said = "samples.parquet has no column distance_l2; allowed: a table with .*robust, distance_l2"
+    with pytest.raises(ThinIceError, match=said):
+        read_rows(path, test_split, "robust", "distance_l2")
+    pd.DataFrame({"robust": [True] * 4}).to_parquet(path)
+    with pytest.raises(ThinIceError, match="has no column sample_id"):
+        read_rows(path, test_split, "robust")
+
+
+@pytest.mark.parametrize("content", [b"", b"not Parquet, though long enough"])
+def test_a_file_that_is_no_table_is_refused(tmp_path, test_split, content):
+    path = tmp_path / "samples.parquet"
+    path.write_bytes(content)
+    with pytest.raises(ThinIceError, match=r"samples\.parquet is no readable Parquet file"):
+        read_rows(path, test_split)

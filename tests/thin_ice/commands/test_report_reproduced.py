@@ -5,155 +5,63 @@ tables alone (evaluation, distances, indicators, rivals, ...), never from the an
 against what stands on the page and in the CSV behind each figure.
 """
 
-import csv
-import html.parser
 import math
 import re
-from dataclasses import dataclass
-from functools import cache
-from statistics import mean, median
+from statistics import mean
 
 import by_hand as hand
 import numpy as np
-import pandas as pd
 import pytest
+import said
+from reproduced import (
+    ENOUGH,
+    EPS,
+    FMN,
+    MECHANISMS,
+    PROTOCOL,
+    RESAMPLES,
+    RUN,
+    SEED,
+    SETS,
+    VIEWS,
+    Network,
+    Page,
+    Report,
+    assert_row,
+    by_seed,
+    class_tests,
+    differences,
+    indicator_values,
+    joint,
+    judged,
+    lost_sets,
+    minus,
+    moved,
+    name_of,
+    networks_shown,
+    overestimate_points,
+    pair_keys,
+    partition,
+    percent,
+    pooled,
+    pruned_keys,
+    resampled,
+    right,
+    same_text,
+    selection,
+    shown,
+    shown_interval,
+    split,
+    study,
+    told,
+    values_of,
+    views,
+)
 from safetensors.numpy import load_file
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
-from tiny_study import TINY, run_study
+from tiny_study import run_study
 
 from thin_ice.figures import theme
-from thin_ice.study.load import study_from
-
-EPS, RESAMPLES, SEED = 0.05, 10, 0
-FMN = {"kind": "fmn", "norm": "Linf", "steps": 10, "max_stepsize": 1}
-RUN = "digits-digits_cnn-pgd_at"
-SETS = ("kept", "lost", "rescued", "never")
-VIEWS = ("clean", "robust")
-CONTROLS = {"second_seed": "second dense seed", "dense_again": "dense, fine-tuned again"}
-FEW = 5
-PROTOCOL = "hydra_pgd10"
-INDICATORS = {
-    "unavailable_gradients": 0.01,
-    "relative_change": 0.1,
-    "silent_success": 0.01,
-    "incomplete_optimisation": 0.05,
-    "transfer_failure": 0.01,
-    "unconstrained_failure": 0.01,
-}
-
-
-def study():
-    return study_from(
-        TINY
-        | {
-            "seeds": [0, 1],
-            "sparsities": [0.5, 0.9],
-            "threat": {"norm": "Linf", "eps": EPS},
-            "autoattack": TINY["autoattack"] | {"batch_size": 100, "shard_size": 100},
-            "distances": {"attacks": [FMN]},
-            "datasets": {"digits": {"validation": 0.2, "limit_train": 500, "limit_test": 100}},
-            "training": {
-                "dense": {"epochs": 8},
-                "prune": {"epochs": 1},
-                "finetune": {"epochs": 1},
-            },
-            "analysis": {"bootstrap": RESAMPLES, "seed": SEED},
-        }
-    )
-
-
-@cache
-def rows_of(path):
-    return {row["sample_id"]: row for row in pd.read_parquet(path).to_dict("records")}
-
-
-@dataclass
-class Network:
-    """A network's folder, and rows by sample id of whatever stage wrote a table there."""
-
-    folder: object
-    seed: int
-    variant: str
-
-    @property
-    def method(self):
-        return self.variant.partition("-")[0]
-
-    @property
-    def sparsity(self):
-        return float(self.variant.partition("-")[2] or 0)
-
-    def rows(self, stage, file=None):
-        """By sample id, in the table's order."""
-        return rows_of(self.folder / stage / f"{file or stage}.parquet")
-
-    def column(self, name):
-        return [row[name] for row in self.rows("evaluation", "samples").values()]
-
-
-class Page(html.parser.HTMLParser):
-    """The cells of every table whose details have an id."""
-
-    def __init__(self):
-        super().__init__()
-        self.tables, self.name, self.cell = {}, None, None
-
-    def handle_starttag(self, tag, attributes):
-        if tag == "details" and dict(attributes).get("id", "").startswith("table-"):
-            self.name = dict(attributes)["id"].removeprefix("table-")
-            self.tables[self.name] = []
-        elif tag == "tr" and self.name:
-            self.tables[self.name].append([])
-        elif tag in ("td", "th") and self.name:
-            self.cell = ""
-
-    def handle_data(self, data):
-        if self.cell is not None:
-            self.cell += data
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th") and self.name:
-            self.tables[self.name][-1].append(self.cell)
-            self.cell = None
-        elif tag == "details":
-            self.name = None
-
-
-@dataclass
-class Report:
-    """A finished study: its networks, and what its report says."""
-
-    root: object
-    networks: list
-    page: dict
-
-    def network(self, seed, variant):
-        return next(n for n in self.networks if (n.seed, n.variant) == (seed, variant))
-
-    def table(self, name):
-        """A table of the page, a dictionary a row."""
-        header, *rows = self.page[name]
-        return [dict(zip(header, row, strict=True)) for row in rows]
-
-    def csv(self, name):
-        with (self.root / "report" / f"{name}.csv").open() as file:
-            return list(csv.DictReader(file))
-
-    def pairs(self):
-        """Dense network, other network, and the pair's method: each pruned one, the one trained
-        on, and the next seed's dense one.
-        """
-        found = []
-        for seed in (0, 1):
-            dense = self.network(seed, "dense")
-            found += [
-                (dense, one, one.method)
-                for one in self.networks
-                if one.seed == seed and one.variant != "dense"
-            ]
-            found.append((dense, self.network(1 - seed, "dense"), "second_seed"))
-        return found
+from thin_ice.figures.gallery import EXHIBITS
 
 
 @pytest.fixture(scope="module")
@@ -166,95 +74,7 @@ def report(tmp_path_factory):
     page.feed((root / "report/report.html").read_text(encoding="utf-8"))
     folders = sorted(path.parent for path in root.glob(f"{RUN}/seed*/*/evaluation"))
     networks = [Network(f, int(f.parent.name.removeprefix("seed")), f.name) for f in folders]
-    return Report(root, networks, page.tables)
-
-
-def close(printed, value):
-    """Whether a CSV's number, of six digits, is this one; nothing stands for NaN."""
-    if printed in ("", "nan"):
-        return math.isnan(value)
-    return math.isclose(float(printed), value, rel_tol=2e-5, abs_tol=2e-6)
-
-
-def assert_row(row, **expected):
-    for name, value in expected.items():
-        if isinstance(value, str):
-            assert row[name] == value, (name, row)
-        else:
-            assert close(row[name], value), (name, value, row)
-
-
-def shown(value, digits):
-    """A number as tables write it."""
-    if math.isnan(value):
-        return "–"
-    return f"{value:.{digits}f}" if math.isfinite(value) else "∞"
-
-
-def shown_interval(value, low, high, digits=2):
-    if math.isnan(value):
-        return "–"
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def same_text(printed, expected):
-    """Equal but for the last digit, which rounding may tip; numbers in the same places."""
-    pattern = r"-?\d+\.?\d*"
-    assert re.sub(pattern, "#", printed) == re.sub(pattern, "#", expected), (printed, expected)
-    for a, b in zip(re.findall(pattern, printed), re.findall(pattern, expected), strict=True):
-        digits = len(a.partition(".")[2])
-        assert abs(float(a) - float(b)) < 1.01 * 10**-digits, (printed, expected)
-
-
-def name_of(method, sparsity):
-    if method in CONTROLS:
-        return CONTROLS[method]
-    return "dense" if method == "dense" else f"{method} {sparsity:g}"
-
-
-def right(row, view):
-    return bool(row["correct"] if view == "clean" else row["robust"])
-
-
-def set_of(before, after):
-    if before:
-        return "kept" if after else "lost"
-    return "rescued" if after else "never"
-
-
-def partition(dense, other, view):
-    """By sample id: set, signed distance and distance to the boundary that matters."""
-    before, after = (one.rows("evaluation", "samples") for one in (dense, other))
-    distances = dense.rows("distances")
-    found = {}
-    for sample, row in before.items():
-        signed = distances[sample]["signed_distance_linf"]
-        name = set_of(right(row, view), right(after[sample], view))
-        # In single precision, as distances are stored.
-        away = abs(np.float32(signed) - np.float32(0 if view == "clean" else EPS))
-        found[sample] = (name, float(signed), float(away), row["label"])
-    return found
-
-
-def values_of(found, *names):
-    return [away for name, _, away, _ in found.values() if name in names]
-
-
-def by_seed(report, method, sparsity, measure):
-    networks = [n for n in report.networks if (n.method, n.sparsity) == (method, sparsity)]
-    return [measure(n) for n in networks]
-
-
-def percent(column):
-    return lambda network: 100 * hand.share(network.column(column))
-
-
-def overestimate_points(network):
-    return percent(f"claimed_{PROTOCOL}")(network) - percent("robust")(network)
-
-
-def networks_shown(report):
-    return sorted({(n.method, n.sparsity) for n in report.networks})
+    return Report(root, networks, page.tables, page.said)
 
 
 def zero_share(network):
@@ -286,11 +106,13 @@ def test_the_headline_table_is_the_mean_and_spread_of_per_sample_outcomes(report
         assert row["by protocol"] == (PROTOCOL if claimed else "none")
         reached = mean(by_seed(report, method, sparsity, zero_share))
         same_text(row["sparsity reached (%)"], shown(reached, 2))
-        same_text(row["remark"].partition("; AutoAttack")[0], remark(report, method, sparsity))
+        same_text(row["remark"], remark(report, method, sparsity))
 
 
 def remark(report, method, sparsity):
-    """Seeds whose clean accuracy is not above guessing, and unconfirmed adversarial examples."""
+    """Seeds whose clean accuracy is not above guessing, what AutoAttack warns of in any seed, and
+    unconfirmed adversarial examples.
+    """
     low = by_seed(
         report,
         method,
@@ -299,7 +121,11 @@ def remark(report, method, sparsity):
     )
     chance = sum(100 * value <= 10 for value in low)
     assert not sum(by_seed(report, method, sparsity, unconfirmed))
-    return {0: "", 2: "at chance"}.get(chance, f"at chance in {chance} of 2 seeds")
+    texts = {0: [], 2: ["at chance"]}.get(chance, [f"at chance in {chance} of 2 seeds"])
+    kinds = sorted(set().union(*by_seed(report, method, sparsity, said.warned_of)))
+    if kinds:
+        texts.append(f"AutoAttack warns: {said.listing(kind.replace('_', ' ') for kind in kinds)}")
+    return "; ".join(texts)
 
 
 def unconfirmed(network):
@@ -309,63 +135,30 @@ def unconfirmed(network):
     )
 
 
-def indicator_values(network, attack):
-    """Percent of each indicator, how many samples were attacked, and which are raised."""
-    table = pd.read_parquet(network.folder / "indicators/indicators.parquet")
-    rows = [row for row in table.to_dict("records") if row["attack"] == attack]
-    values, raised = [], []
-    for number, (name, limit) in enumerate(INDICATORS.items(), 1):
-        found = [float(row[name]) for row in rows]
-        value = mean(found) if found else hand.NAN
-        accident = name != "relative_change" and sum(found) <= 1
-        values.append(100 * value)
-        raised += [f"I{number}"] * (value > limit and not accident)
-    return values, len({row["sample_id"] for row in rows}), " ".join(raised) or "none"
-
-
 def test_the_indicators_are_means_over_attacked_samples_and_mark_the_headline(report):
     printed = report.page["indicators"][1:]
-    marks = dict.fromkeys(networks_shown(report), "")
+    columns = {"apgd_ce": "AutoAttack (%)", PROTOCOL: "claimed (%)"}
+    marks = {(key, column): "" for key in networks_shown(report) for column in columns.values()}
+    counted = 0
     for network in report.networks:
         own = [] if network.method == "dense_again" else [(PROTOCOL, PROTOCOL)]
-        for attack, said in [*own, ("apgd_ce", "AutoAttack's APGD")]:
+        for attack, name_of_attack in [*own, ("apgd_ce", "AutoAttack's APGD")]:
             values, attacked, raised = indicator_values(network, attack)
             name = name_of(network.method, network.sparsity)
-            (row,) = [r for r in printed if r[:3] == [name, str(network.seed), said]]
+            (row,) = [r for r in printed if r[:3] == [name, str(network.seed), name_of_attack]]
             assert row[3] == str(attacked)
             for cell, value in zip(row[4:10], values, strict=True):
                 same_text(cell, shown(value, 1))
             assert row[10] == raised
-            if attack == "apgd_ce":
-                marks[network.method, network.sparsity] += raised.replace("none", "")
-    for row in report.table("headline"):
-        key = next(k for k in marks if name_of(*k) == row["network"])
-        numbers = sorted(set(re.findall(r"I(\d)", marks[key])))
-        found = sorted(str("¹²³⁴⁵⁶".index(c) + 1) for c in row["AutoAttack (%)"] if c in "¹²³⁴⁵⁶")
-        assert found == numbers
-
-
-MECHANISMS = {
-    "smaller ε": "eps",
-    "few steps": "steps",
-    "few restarts": "restarts",
-    "cross-entropy": "loss",
-    "last iterate": "last",
-}
-
-
-def differences(report, method, sparsity, change):
-    """Sample by sample, the mean over seeds of a difference of two outcomes."""
-    columns = by_seed(report, method, sparsity, change)
-    return [mean(values) for values in zip(*columns, strict=True)]
-
-
-def minus(first, second):
-    def change(network):
-        columns = [network.column(name) for name in (first, second)]
-        return [float(a) - float(b) for a, b in zip(*columns, strict=True)]
-
-    return change
+            marks[(network.method, network.sparsity), columns[attack]] += raised
+            counted += 1
+    assert counted == len(printed)
+    assert any("I" in raised for raised in marks.values())
+    rows = {row["network"]: row for row in report.table("headline")}
+    for (key, column), raised in marks.items():
+        numbers = sorted(set(re.findall(r"I(\d)", raised)))
+        cell = rows[name_of(*key)][column]
+        assert sorted(str("¹²³⁴⁵⁶".index(c) + 1) for c in cell if c in "¹²³⁴⁵⁶") == numbers
 
 
 def test_the_overestimate_table_is_paired_over_samples(report):
@@ -384,6 +177,11 @@ def test_the_overestimate_table_is_paired_over_samples(report):
             switched = minus(claimed, f"{claimed}_{MECHANISMS[heading]}")
             found = hand.paired_points(differences(report, *key, switched), RESAMPLES, SEED)
             same_text(row[heading], shown_interval(*found, digits=1))
+        chosen = "–"
+        if key in pruned_keys(report):
+            found = hand.paired_points(differences(report, *key, selection), RESAMPLES, SEED)
+            chosen = shown_interval(*found, digits=1)
+        same_text(row["selection on test"], chosen)
         mode = differences(report, *key, minus(f"{claimed}_train_mode", claimed))
         same_text(row["training mode would add"], shown(100 * mean(mode), 1))
 
@@ -438,12 +236,6 @@ def test_the_thin_ice_table_and_its_figures_count_samples_and_pairs(report):
                     assert_row(drawn, lost_samples=len(values), kept_samples=len(kept))
 
 
-def told(ends, values, kept):
-    if min(len(values), len(kept)) < FEW:
-        return "–" if math.isnan(ends[0]) else f"{ends[0]:.2f} (too few)"
-    return shown_interval(*ends)
-
-
 def test_the_accuracy_and_overestimate_figures_hold_each_network(report):
     columns = {"clean": "correct", "claimed": f"claimed_{PROTOCOL}", "autoattack": "robust"}
     rows = report.csv("accuracy")
@@ -453,7 +245,9 @@ def test_the_accuracy_and_overestimate_figures_hold_each_network(report):
         names = ("percent", "low_percent", "high_percent")
         values = [100 * v for v in hand.wilson(sum(map(bool, flags)), len(flags))]
         assert_row(row, **dict(zip(names, values, strict=True)))
-    for row in report.csv("overestimate"):
+    rows = report.csv("overestimate")
+    assert len(rows) == sum(n.method != "dense_again" for n in report.networks)
+    for row in rows:
         one = [n for n in report.networks if n.seed == int(row["seed"])]
         (one,) = [
             n for n in one if (n.method, n.sparsity) == (row["method"], float(row["sparsity"]))
@@ -463,12 +257,16 @@ def test_the_accuracy_and_overestimate_figures_hold_each_network(report):
 
 def test_the_mechanisms_figure_is_the_overestimate_table(report):
     claimed = f"claimed_{PROTOCOL}"
-    for row in report.csv("mechanisms"):
+    rows = report.csv("mechanisms")
+    assert len(rows) == len(networks_shown(report)) - 1
+    for row in rows:
         key = row["method"], float(row["sparsity"])
-        switches = {"overestimate": minus(claimed, "robust")}
+        switches = {"overestimate": minus(claimed, "robust"), "selection": selection}
         switches |= {name: minus(claimed, f"{claimed}_{name}") for name in MECHANISMS.values()}
         for name, switch in switches.items():
-            if row[f"{name}_points"]:
+            if name == "selection" and key not in pruned_keys(report):
+                assert not row["selection_points"]
+            else:
                 ends = hand.paired_points(differences(report, *key, switch), RESAMPLES, SEED)
                 names = (f"{name}_points", f"{name}_low", f"{name}_high")
                 assert_row(row, **dict(zip(names, ends, strict=True)))
@@ -476,7 +274,10 @@ def test_the_mechanisms_figure_is_the_overestimate_table(report):
 
 def test_the_security_curves_count_samples_that_stand_beyond_each_radius(report):
     rows = report.csv("security")
-    assert rows
+    radii = sorted({float(row["eps"]) for row in rows})
+    assert all(math.isclose(r, n * EPS / 20, abs_tol=1e-6) for n, r in enumerate(radii))
+    assert len(rows) == len(radii) * sum(n.method != "dense_again" for n in report.networks)
+    assert len(rows) == len(radii) * sum(row["above_autoattack"] != "" for row in rows)
     for row in rows:
         (one,) = [
             n
@@ -497,20 +298,6 @@ def test_the_security_curves_count_samples_that_stand_beyond_each_radius(report)
             assert_row(row, autoattack_percent=100 * hand.share(robust), **names)
             above = "yes" if 100 * hand.share(beyond) > high else "no"
             assert row["above_autoattack"] == above
-
-
-def pooled(report, method, sparsity, view):
-    """Sets, signed distances, boundary distances and labels of all seeds of a pair."""
-    return [
-        sample
-        for dense, other, name in report.pairs()
-        if (name, other.sparsity) == (method, sparsity)
-        for sample in partition(dense, other, view).values()
-    ]
-
-
-def pair_keys(report):
-    return sorted({(method, other.sparsity) for _, other, method in report.pairs()})
 
 
 def test_the_distances_figure_has_each_sets_quantiles(report):
@@ -540,6 +327,13 @@ def test_the_densities_figure_counts_the_samples_between_its_edges(report):
             counts[sum(value >= end for end in ends)] += 1
         for row, count in zip(rows, counts, strict=True):
             assert_row(row, samples=count, share=count / len(finite))
+    wanted = [
+        (*key, view, name)
+        for key in pair_keys(report)
+        for view in VIEWS
+        for name in {one for one, v, _, _ in pooled(report, *key, view) if math.isfinite(v)}
+    ]
+    assert sorted(groups) == sorted(wanted)
 
 
 def test_the_losses_by_distance_are_shares_of_equally_filled_bins(report):
@@ -558,78 +352,13 @@ def test_the_losses_by_distance_are_shares_of_equally_filled_bins(report):
         bins = min(10, max(1, distinct // 20))
         edges = hand.equal_bins([s[2] for found in judged.values() for s in found], bins)
         for key, found in judged.items():
+            assert sum(int(row["samples"]) for row in printed[view, *key]) == len(found)
             for row in printed[view, *key]:
                 number = int(row["bin"])
                 here = [s[0] == "lost" for s in found if hand.bin_of(s[2], edges) == number]
                 share, low, high = hand.wilson(sum(here), len(here))
                 assert_row(row, samples=len(here), lost=sum(here), share=share, low=low, high=high)
                 assert_row(row, from_distance=edges[number - 1], to_distance=edges[number])
-
-
-PREDICTORS = {  # as tables name them; the sign makes low values expect a loss
-    "logit margin": ("logit_margin", 1),
-    "confidence p(1−p)": ("confidence_variance", -1),
-    "gradient norm": ("gradient_norm", -1),
-    "PGD steps to flip": ("steps_to_flip", 1),
-    "adversarial loss": ("adversarial_loss", -1),
-}
-ENOUGH = 10
-
-
-def judged(report, dense, other, method, view):
-    """Of the samples that the dense network has right, in order: whether each is lost, and its
-    score by each predictor.
-    """
-    found = partition(dense, other, view)
-    ids = [sample for sample, row in found.items() if row[0] in ("kept", "lost")]
-    scores = {"distance": [found[sample][2] for sample in ids]}
-    if method != "second_seed":
-        away = partition(report.network(1 - dense.seed, "dense"), other, view)
-        scores["distance, other seed (control)"] = [away[sample][2] for sample in ids]
-        changes = other.rows("sensitivity")
-        scores["distance / predicted change"] = [
-            ratio(found[sample][2], abs(changes[sample]["predicted_change"])) for sample in ids
-        ]
-    if view == "robust":
-        ends = dense.rows("breaking")
-        scores["AutoAttack's breaking ε"] = [
-            abs((ends[sample]["standing_eps"] + ends[sample]["breaking_eps"]) / 2 - EPS)
-            for sample in ids
-        ]
-    rivals = dense.rows("rivals")
-    for name, (column, sign) in PREDICTORS.items():
-        scores[name] = [sign * float(rivals[sample][column]) for sample in ids]
-    return [found[sample][0] == "lost" for sample in ids], scores
-
-
-def ratio(distance, change):
-    return distance / change if change else math.inf if distance else hand.NAN
-
-
-def views(report):
-    for dense, other, method in report.pairs():
-        for view in VIEWS:
-            key = (name_of(method, other.sparsity), str(dense.seed), view)
-            yield key, dense, other, method, view
-
-
-def split(values, lost):
-    return [
-        [value for value, flag in zip(values, lost, strict=True) if flag is wanted]
-        for wanted in (True, False)
-    ]
-
-
-def resampled(lost, *scores):
-    """For each resample, the lost first and then the kept: AUROC and precision of each score."""
-    rng = np.random.default_rng(SEED)
-    parts = [split(values, lost) for values in scores]
-    for _ in range(RESAMPLES):
-        near, far = (hand.drawn(len(part), rng) for part in parts[0])
-        for first, second in [(first, second) for first, second in parts]:
-            a, b = [first[place] for place in near], [second[place] for place in far]
-            flags = [True] * len(a) + [False] * len(b)
-            yield hand.auroc(a, b), hand.average_precision([*a, *b], flags)
 
 
 NOTHING = (hand.NAN,) * 3
@@ -642,12 +371,14 @@ def predictor_row(scores, distance, lost):
         return (NOTHING,) * 3 + (hand.NAN,)
     own, best = hand.auroc(near, far), hand.auroc(*split(distance, lost))
     precision = hand.average_precision(scores, lost)
-    draws = list(resampled(lost, scores, distance))
-    mine, its = draws[0::2], draws[1::2]
+    mine, its = zip(*resampled(lost, scores, distance), strict=True)
     low, high = hand.newcombe(own, len(near), len(far))
-    aurocs, precisions = zip(*mine, strict=True)
+    aurocs = [hand.auroc(*one) for one in mine]
+    precisions = [
+        hand.average_precision([*a, *b], [True] * len(a) + [False] * len(b)) for a, b in mine
+    ]
     _, least, most = hand.wilson(precision * len(near), len(near))
-    gains = [theirs[0] - one for theirs, one in zip(its, aurocs, strict=True)]
+    gains = [hand.auroc(*theirs) - one for theirs, one in zip(its, aurocs, strict=True)]
     ends = (0.025, 0.975)
     return (
         (own, min(hand.quantile(aurocs, ends[0]), low), max(hand.quantile(aurocs, ends[1]), high)),
@@ -728,7 +459,7 @@ def test_the_ice_thickness_is_where_the_falling_fit_crosses_a_share(report):
             )
             row = printed[*key, 100 * q]
             text = shown_interval(hand.thickness(distances, lost, q), *ends, digits=4)
-            same_text(row["ice thickness"].replace("inf", "∞"), text.replace("inf", "∞"))
+            same_text(row["ice thickness"], text)
             assert (row["samples"], row["lost"]) == (str(len(lost)), str(sum(lost)))
         fit = [
             row
@@ -749,17 +480,9 @@ def test_the_classes_are_counted_and_tested_one_against_the_others(report):
         (row["compared with dense"], row["seed"], row["correctness"], row["class"]): row
         for row in report.table("classes")
     }
-    expected = {}
-    for key, dense, other, _, view in views(report):
-        rows = list(partition(dense, other, view).values())
-        for label in sorted({row[3] for row in rows}):
-            own = [row[0] for row in rows if row[3] == label]
-            others = [row[0] for row in rows if row[3] != label]
-            counts = [part.count(name) for part in (own, others) for name in ("lost", "kept")]
-            expected[*key, str(label)] = own, hand.fisher_p(*counts)
+    expected = class_tests(report)
     assert printed.keys() == expected.keys()
-    p_values = hand.adjusted([p for _, p in expected.values()])
-    for (key, (own, _)), p in zip(expected.items(), p_values, strict=True):
+    for key, (own, p) in expected.items():
         row = printed[key]
         count = {name: own.count(name) for name in SETS}
         right_ = count["kept"] + count["lost"]
@@ -774,24 +497,15 @@ def test_the_classes_are_counted_and_tested_one_against_the_others(report):
 
 
 def test_the_class_bars_pool_the_seeds(report):
-    for row in report.csv("classes"):
+    rows = report.csv("classes")
+    assert len(rows) == len(pair_keys(report)) * len(VIEWS) * 10
+    for row in rows:
         samples = pooled(report, row["method"], float(row["sparsity"]), row["correctness"])
         own = [name for name, _, _, label in samples if str(label) == row["label"]]
         lost, right_ = own.count("lost"), own.count("lost") + own.count("kept")
         ends = [100 * value for value in hand.wilson(lost, right_)]
         assert_row(row, right=right_, lost=lost)
         assert_row(row, **dict(zip(("lost_percent", "low", "high"), ends, strict=True)))
-
-
-def lost_sets(report, seed, view):
-    """By name, the lost samples of every network compared with a dense one; and its right ones."""
-    found = {}
-    for dense, other, method in report.pairs():
-        if dense.seed == seed:
-            rows = partition(dense, other, view)
-            found[method, other.sparsity] = {s for s, row in rows.items() if row[0] == "lost"}
-            known = sum(row[0] in ("kept", "lost") for row in rows.values())
-    return found, known
 
 
 def test_the_overlap_of_lost_sets_is_counted_and_held_against_chance(report):
@@ -822,15 +536,6 @@ def test_the_overlap_of_lost_sets_is_counted_and_held_against_chance(report):
         assert_row(row, jaccard=means[0], jaccard_by_chance=means[1])
 
 
-def moved(dense, other):
-    """By set of clean correctness: (signed distance on the dense network, on the other)."""
-    there = other.rows("distances")
-    found = {name: [] for name in SETS}
-    for sample, (name, signed, _, _) in partition(dense, other, "clean").items():
-        found[name].append((signed, float(there[sample]["signed_distance_linf"])))
-    return found
-
-
 def test_the_movement_table_has_medians_of_what_changed(report):
     printed = {
         (row["compared with dense"], row["seed"], row["set"]): row
@@ -842,15 +547,11 @@ def test_the_movement_table_has_medians_of_what_changed(report):
             row = printed[name_of(method, other.sparsity), str(dense.seed), name]
             finite = [pair for pair in distances if all(map(math.isfinite, pair))]
             assert row["samples"] == str(len(finite))
-            assert row["at ∞"] == str(len(distances) - len(finite))
+            assert row["at ∞"] == str(sum(any(map(math.isinf, pair)) for pair in distances))
             same_text(row["median on dense"], shown(hand.middle([a for a, _ in finite]), 4))
             same_text(row["on the other"], shown(hand.middle([b for _, b in finite]), 4))
             change = [b - a for a, b in finite]
-            rng = np.random.default_rng(SEED)
-            draws = [hand.drawn(len(change), rng) for _ in range(RESAMPLES)] if change else []
-            medians = [median([change[n] for n in draw]) for draw in draws]
-            ends = [hand.rank_quantile(medians, q) if medians else 0 for q in (0.025, 0.975)]
-            text = shown_interval(hand.middle(change), *ends, digits=4)
+            text = shown_interval(hand.middle(change), *hand.median_interval(change), digits=4)
             same_text(row["median change"], text)
             same_text(row["closer (%)"], shown(100 * hand.share(c < 0 for c in change), 1))
             both = zip(*finite, strict=True) if finite else ([], [])
@@ -863,7 +564,12 @@ def test_the_movement_figure_draws_distances_of_both_networks(report):
         (dense.seed, method, other.sparsity): (dense, other)
         for dense, other, method in report.pairs()
     }
-    assert rows
+    assert len(rows) == sum(  # no set is so large that it is thinned
+        math.isfinite(a) and math.isfinite(b)
+        for dense, other in pairs.values()
+        for both in moved(dense, other).values()
+        for a, b in both
+    )
     for row in rows:
         dense, other = pairs[int(row["seed"]), row["method"], float(row["sparsity"])]
         sample = int(row["sample_id"])
@@ -919,76 +625,22 @@ def test_the_joint_model_is_that_of_another_solver(report):
     for key, dense, other, method, view in views(report):
         lost, scores = judged(report, dense, other, method, view)
         expected[key] = joint(lost, scores)
-    p_values = hand.adjusted([row[2] if row else hand.NAN for row in expected.values()])
+        assert printed[key]["samples"] == str(len(lost))
+        assert printed[key]["lost"] == str(sum(lost))
+    p_values = hand.adjusted([row[3] if row else hand.NAN for row in expected.values()])
     assert any(expected.values())
     for (key, found), p in zip(expected.items(), p_values, strict=True):
         row = printed[key]
         if not found:
             assert row["likelihood ratio"] == row["gain"] == "–"
             continue
-        aurocs, likelihood, _, coefficient = found
+        aurocs, ends, likelihood, _, coefficient = found
         for heading, value in zip(("AUROC of rivals", "with distance"), aurocs, strict=True):
             same_text(row[heading], shown(value, 3))
-        same_text(row["gain"].partition(" [")[0], shown(aurocs[1] - aurocs[0], 3))
+        same_text(row["gain"], shown_interval(aurocs[1] - aurocs[0], *ends, digits=3))
         same_text(row["likelihood ratio"], shown(likelihood, 1))
         same_text(row["coefficient of distance"], shown(coefficient, 2))
         assert_probability(row["p (adjusted)"], p)
-
-
-RIDGE = 0.01
-
-
-def standard(values):
-    """Mean 0, deviation 1, what is infinite at the end of what is not; None without spread."""
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite or any(map(math.isnan, values)):
-        return None
-    clipped = [min(max(value, min(finite)), max(finite)) for value in values]
-    middle, size = mean(clipped), len(clipped)
-    deviation = math.sqrt(sum((value - middle) ** 2 for value in clipped) / size)
-    if deviation <= 1e-12 * max(1, *map(abs, clipped)):
-        return None
-    return [(value - middle) / deviation for value in clipped]
-
-
-def joint(lost, scores):
-    """AUROCs out of fold without and with distance, likelihood ratio, its p, and coefficient; None
-    of too few samples.
-    """
-    if min(sum(lost), len(lost) - sum(lost)) < ENOUGH:
-        return None
-    rivals = [scores[name] for name in PREDICTORS]
-    if (normal := scores.get("distance / predicted change")) is not None:
-        rivals.append([math.log(value) if value else -math.inf for value in normal])
-    columns = [column for column in map(standard, rivals) if column]
-    both = [*columns, standard(scores["distance"])]
-    (_, without), (weights, with_it) = (penalised(np.array(x).T, lost) for x in (columns, both))
-    gain = 2 * (with_it - without)
-    aurocs = [out_of_fold(np.array(x).T, lost) for x in (columns, both)]
-    return aurocs, gain, math.erfc(math.sqrt(max(gain, 0) / 2)), weights[-1]
-
-
-def fitted(x, lost):
-    model = LogisticRegression(C=1 / RIDGE, tol=1e-10, max_iter=10_000)
-    return model.fit(x, lost)
-
-
-def penalised(x, lost):
-    """Coefficients, and the log-likelihood less the ridge's penalty."""
-    model = fitted(x, lost)
-    logits = model.decision_function(x)
-    signs = [1 if flag else -1 for flag in lost]
-    value = -sum(math.log1p(math.exp(-s * z)) for s, z in zip(signs, logits, strict=True))
-    return model.coef_[0], value - RIDGE * sum(model.coef_[0] ** 2) / 2
-
-
-def out_of_fold(x, lost):
-    flags, scores = np.array(lost), np.empty(len(lost))
-    folds = StratifiedKFold(5, shuffle=True, random_state=SEED)
-    for train, test in folds.split(x, flags):
-        scores[test] = fitted(x[train], flags[train]).decision_function(x[test])
-    near, far = split(scores.tolist(), lost)
-    return hand.auroc(far, near)
 
 
 def test_the_twins_are_as_far_from_their_samples_as_is_said(report):
@@ -1002,3 +654,34 @@ def test_the_twins_are_as_far_from_their_samples_as_is_said(report):
         largest = float(np.abs(tensors["twins"][place] - image).max())
         assert math.isclose(float(row["distance"]), largest, rel_tol=1e-4, abs_tol=1e-6)
         assert dense.rows("evaluation", "samples")[int(row["sample_id"])]["correct"]
+
+
+@pytest.mark.parametrize("say", said.FIGURES, ids=lambda say: say.__name__)
+def test_every_figures_sentence_says_what_the_samples_say(report, say):
+    same_text(report.said[say.__name__][0], say(report))
+
+
+def test_every_figure_has_its_sentence_reproduced(report):
+    assert {one.__name__ for one in said.FIGURES} == set(EXHIBITS)
+
+
+def test_what_was_run_is_counted(report):
+    printed, expected = report.said["run"], said.what_was_run(report)
+    assert len(printed) == len(expected) + 1
+    for text, again in zip(printed, expected, strict=False):
+        same_text(text, again)
+    assert f"L∞ by FMN ({listed(FMN | {'start': 'sample'})})" in printed[-1]
+
+
+def listed(attack):
+    options = {name: value for name, value in attack.items() if name not in ("kind", "norm")}
+    return ", ".join(f"{name} {value}" for name, value in sorted(options.items()))
+
+
+def test_the_caveats_are_those_that_the_samples_call_for(report):
+    printed, expected = report.said["caveats"], said.caveats(report)
+    assert printed[-1].startswith("Intervals speak of the test samples")
+    assert len(printed) - 1 == len(expected)
+    for text, again in zip(printed, expected, strict=False):
+        same_text(text, again)
+    assert report.said.get("alarms", []) == [text for text in printed if "security curve" in text]

@@ -49,13 +49,21 @@ def test_failed_samples_are_robust_everywhere_and_their_share_is_told():
     assert rows.robust_percent.iloc[-1] == 25
 
 
-@pytest.mark.parametrize("eps", [0.1, 0.2, 8 / 255, 1 / 3])
+@pytest.mark.parametrize("eps", [0.1, 0.2, 7 / 255, 8 / 255, 14 / 255, 1 / 3])
 @pytest.mark.parametrize("farthest", [0.01, 1.4, 50])
 def test_the_grid_holds_eps_itself_and_ends_where_the_curves_do(eps, farthest):
     radii = grid([distances([farthest * eps]), distances([np.inf])], "Linf", eps)
     assert (radii == eps).sum() == 1
     assert radii[0] == 0
     assert max(eps, min(farthest, MOST) * eps) * 0.999 <= radii[-1] <= MOST * eps * 1.001
+
+
+def test_a_misclassified_sample_makes_the_grid_no_longer():
+    near = distances([0.12])
+    assert (
+        grid([distances([0.12], wrong=1)], "Linf", EPS).tolist()
+        == grid([near], "Linf", EPS).tolist()
+    )
 
 
 @pytest.mark.parametrize(("robust", "said"), [(5, "no"), (6, "no"), (7, "yes")])

@@ -1,8 +1,11 @@
 """The overestimate table against counts by hand, its intervals against a plain bootstrap."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binom
 
 from thin_ice.evaluation.overestimate import Evaluated, interval, overestimate_table
 
@@ -31,6 +34,23 @@ def test_the_interval_is_that_of_a_plain_bootstrap(lost):
     assert value == pytest.approx(100 * sum(lost) / len(lost))
     assert (low, high) == pytest.approx(plain_interval(lost, 4000, seed=1), abs=0.9)
     assert low < value < high
+
+
+@pytest.mark.parametrize(
+    ("samples", "lost", "gained"),
+    [(100, 0.3, 0.1), (100, 0.05, 0.05), (100, 0.03, 0.0), (20, 0.2, 0.1)],
+)
+def test_the_interval_covers_the_planted_difference(samples, lost, gained):
+    """No less often than 95 in 100, with few differences too; 300 resamples leave it a little
+    narrow, hence 94, and chance another three deviations.
+    """
+    rng, draws, hits = np.random.default_rng(0), 500, 0
+    chances = (gained, 1 - lost - gained, lost)
+    for seed in range(draws):
+        differences = rng.choice([-1.0, 0.0, 1.0], samples, p=chances)
+        _, low, high = interval(differences, 300, seed)
+        hits += low <= 100 * (lost - gained) <= high
+    assert hits >= binom.ppf(0.0013, draws, 0.94), hits
 
 
 def test_the_interval_is_the_same_every_time_and_wider_for_fewer_samples():
@@ -91,6 +111,12 @@ def test_seeds_are_averaged_and_their_spread_is_kept():
     assert row["overestimate_sd"] == pytest.approx(np.std([30, 10], ddof=1))
     assert (row["overestimate_min"], row["overestimate_max"]) == pytest.approx((10, 30))
     assert row["loss_points"] == pytest.approx(10)  # 20 and 0
+    assert row["autoattack_percent"] == pytest.approx(50)  # 40 and 60
+    # The interval is over 20 samples, each with the mean of its seeds, and not over 40.
+    number = np.arange(20)
+    own = np.mean([(number < 14) * 1.0 - (number < robust) for robust in (8, 12)], axis=0)
+    found = [row[f"overestimate_{end}"] for end in ("points", "low", "high")]
+    assert found == pytest.approx(list(interval(own, 100, 0)))
     one = overestimate_table([evaluated(0, FIRST)], 100, 0).iloc[0]
     assert np.isnan(one.overestimate_sd)
 
@@ -100,6 +126,14 @@ def test_selection_is_the_best_epoch_on_test_minus_the_chosen_one():
     watched = pd.DataFrame({"best_on_test": number < 9, "chosen_on_validation": number < 6})
     (row,) = overestimate_table([evaluated(0, FIRST, selection=watched)], 50, 0).to_dict("records")
     assert row["selection_points"] == pytest.approx(15)
+
+
+def test_protocols_have_rows_of_their_own():
+    one = evaluated(0, FIRST)
+    other = replace(one, protocol="q", samples=one.samples.assign(claimed_q=True))
+    table = overestimate_table([one, other], 9, 0)
+    assert table.protocol.tolist() == ["p", "q"]
+    assert table.claimed_percent.tolist() == pytest.approx([70, 100])
 
 
 def test_methods_have_rows_of_their_own_in_the_order_given():

@@ -14,9 +14,14 @@ def test_wilsons_interval_is_scipys(count, total):
 
 
 def test_none_and_all_end_at_0_and_at_100_percent():
-    found = percent_with_interval([0, 9], [9, 9], ("share", "low", "high"))
-    assert (found["low"][0], found["high"][1]) == (0, 100)
-    assert found["share"].tolist() == [0, 100]
+    """Exactly, at every size, whatever rounding does."""
+    sizes = np.arange(1, 200)
+    none = percent_with_interval(np.zeros(199), sizes, ("share", "low", "high"))
+    whole = percent_with_interval(sizes, sizes, ("share", "low", "high"))
+    assert not none["low"].any()
+    assert not none["share"].any()
+    assert (whole["high"] == 100).all()
+    assert (whole["share"] == 100).all()
 
 
 def test_a_share_of_nothing_is_nan():

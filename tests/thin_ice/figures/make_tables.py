@@ -18,13 +18,22 @@ VIEWS = (("clean", "Linf"), ("clean", "L2"), ("robust", "Linf"))
 
 
 def make_finished(
-    runs=1, methods=2, sparsities=(0.9, 0.99), seeds=(0, 1), samples=60, again=True, **study
+    runs=1,
+    methods=2,
+    sparsities=(0.9, 0.99),
+    seeds=(0, 1),
+    samples=60,
+    again=True,
+    name="digits-net{}-pgd_at",
+    method="m{}",
+    pictures=(4, 1, 8),
+    **study,
 ):
     """A study whose lost samples are the nearest to the boundary. ``again``: its dense networks
-    are fine-tuned again as a control.
+    are fine-tuned again as a control. ``pictures``: twins a network, their channels and size.
     """
-    names = [f"digits-net{run}-pgd_at" for run in range(runs)]
-    labels = [f"m{index}" for index in range(methods)]
+    names = [name.format(run) for run in range(runs)]
+    labels = [method.format(index) for index in range(methods)]
     networks = [
         (run, seed, method, sparsity)
         for run in names
@@ -46,7 +55,7 @@ def make_finished(
         overestimate=overestimate_of(accuracy[accuracy.method != "dense_again"]),
         study=make_study(labels, sparsities, seeds, **study),
         **more_tables(points),
-        twins=tuple(make_twins(run, seed) for run in names for seed in seeds),
+        twins=tuple(make_twins(run, seed, *pictures) for run in names for seed in seeds),
     )
 
 
@@ -346,15 +355,15 @@ def _movements(names, points):
             }
 
 
-def make_twins(run, seed, count=4, channels=1):
+def make_twins(run, seed, count=4, channels=1, size=8):
     """Images and their twins, each a little brighter."""
     rng = np.random.default_rng(seed)
-    images = rng.integers(0, 200, (count, channels, 8, 8)).astype("uint8")
+    images = rng.integers(0, 200, (count, channels, size, size)).astype("uint8")
     distances = 0.001 * np.arange(1, count + 1)
     names = {"sample_id": np.arange(count), "label": range(count), "attack": "fmn_linf"}
     table = pd.DataFrame(names).assign(distance=distances)
     table["label_name"] = [f"c{label}" for label in table.label]
     table["predicted_name"] = [f"c{label + 1}" for label in table.label]
-    signs = np.where(np.indices((8, 8)).sum(axis=0) % 2, 1, -1)
+    signs = np.where(np.indices((size, size)).sum(axis=0) % 2, 1, -1)
     twins = np.clip(images / 255 + signs * distances[:, None, None, None], 0, 1)
     return Twins(run, seed, table, images, twins.astype("float32"))

@@ -29,14 +29,40 @@ def test_networks_at_chance_are_named():
     assert "m0-0.9 of digits-net0-pgd_at, seed 1" in said
 
 
-@pytest.mark.parametrize(("seeds", "said"), [(1, True), (4, True), (5, False)])
+def a_run_from_elsewhere(**study):
+    """Two runs, the second with one seed and no control."""
+    finished = make_finished(runs=2, methods=1, sparsities=(0.9,), samples=10, **study)
+    lone = finished.runs[1]
+
+    def cut(table):
+        controls = table.method.isin(["second_seed", "dense_again"])
+        return table[(table.run != lone) | ((table.seed == 0) & ~controls)]
+
+    return replace(finished, accuracy=cut(finished.accuracy), thin_ice=cut(finished.thin_ice))
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "1 seed, "), (4, "4 seeds, "), (5, None)])
 def test_few_seeds_make_no_claim_about_a_population(seeds, said):
-    assert bool(c.few_seeds(seeds)) == said
+    caveats = c.few_seeds(make_finished(methods=1, samples=5, seeds=range(seeds)).accuracy)
+    assert [one.startswith(f"{said}fewer than 5: ") for one in caveats] == [True] * bool(said)
+
+
+def test_a_run_with_fewer_seeds_than_the_others_is_named():
+    (said,) = c.few_seeds(a_run_from_elsewhere(seeds=range(5)).accuracy)
+    assert said.startswith("1 seed of digits-net1-pgd_at, fewer than 5")
+    (said,) = c.few_seeds(a_run_from_elsewhere(seeds=(0, 1)).accuracy)
+    assert said.startswith("1 to 2 seeds, fewer than 5")
 
 
 def test_one_seed_has_no_control():
-    assert c.no_control(make_finished(seeds=(0,)).thin_ice)
+    (said,) = c.no_control(make_finished(seeds=(0,)).thin_ice)
+    assert said.startswith("One seed a run, hence no second seed as a control")
+    (said,) = c.no_control(make_finished(seeds=(0,), again=False).thin_ice)
+    assert said.startswith("One seed a run, hence no control")
     assert c.no_control(make_finished(seeds=(0, 1)).thin_ice) == []
+    (said,) = c.no_control(a_run_from_elsewhere().thin_ice)
+    assert said.startswith("One seed of digits-net1-pgd_at, hence no control")
+    assert c.no_control(make_finished().thin_ice[:0]) == []
 
 
 def test_few_lost_samples_are_counted():
@@ -55,11 +81,24 @@ def test_failed_distances_are_counted_once_a_dense_network_and_sample():
     assert said.startswith("In L2 no adversarial distance was found for 1 of 120 samples")
 
 
-def test_claimed_protocols_are_said_to_be_scaled_unless_eps_is_theirs():
-    assert "are the published ones" in c.scaled_protocols(8 / 255)
-    said = c.scaled_protocols(0.2)
+def test_claimed_protocols_are_said_to_be_scaled_unless_the_threat_model_is_theirs():
+    accuracy = make_finished().accuracy
+    (same,) = c.scaled_protocols(accuracy, {"norm": "Linf", "eps": 8 / 255})
+    assert "are the published ones" in same
+    (said,) = c.scaled_protocols(accuracy, {"norm": "Linf", "eps": 0.2})
     assert "multiplied by 6.375" in said
-    assert "ε = 0.2 (51/255)" in said
+    assert said.endswith("ε = 0.2 (51/255).")
+    (elsewhere,) = c.scaled_protocols(accuracy, {"norm": "L2", "eps": 8 / 255})
+    assert "published for 8/255 in L∞" in elsewhere
+    assert "multiplied by 1 " in elsewhere
+    assert elsewhere.endswith(", in L2, a threat model that they were not published for.")
+
+
+def test_protocols_are_no_caveat_where_nothing_is_claimed():
+    finished = make_finished(eps=0.2)
+    assert any("claimed protocols" in said for said in c.caveats(finished))
+    unclaimed = finished.accuracy.assign(protocol="none")
+    assert c.scaled_protocols(unclaimed, finished.study["threat"]) == []
 
 
 def test_every_study_says_what_eps_autoattack_had():
@@ -131,6 +170,14 @@ def test_autoattack_s_own_warnings_are_named_with_their_networks_and_mark_the_he
     assert not remarks["m0 0.99"]
 
 
+def test_a_network_counts_once_however_many_protocols_attack_it():
+    accuracy = make_finished(seeds=(0, 1)).accuracy.assign(autoattack_unconfirmed=1)
+    # 2 seeds of a dense network, of 4 pruned ones, and of one fine-tuned again
+    assert c.unconfirmed(accuracy)[0].startswith("12 samples")
+    (said,) = c.warned(accuracy.assign(autoattack_warnings="square"))
+    assert said.startswith("AutoAttack itself warns of 12 networks (square: ")
+
+
 def test_a_table_read_from_a_file_has_no_warnings_where_the_cell_is_empty(tmp_path):
     finished = make_finished()
     finished.accuracy.to_csv(tmp_path / "accuracy.csv", index=False)
@@ -167,3 +214,13 @@ def test_pies_of_few_seeds_and_separated_models_are_caveats():
     few.joint.loc[:2, "auroc_with"] = 0.995
     assert c.separated(few.joint)[0].startswith(f"In 3 of {len(few.joint)} joint models")
     assert c.separated(few.joint.assign(likelihood_ratio=np.nan)) == []
+
+
+def test_a_curve_above_autoattack_s_interval_is_told_with_its_numbers():
+    curves = make_finished(seeds=(0,), methods=1, sparsities=(0.9,)).curves
+    assert c.too_robust_curves(curves) == []
+    here = curves.above_autoattack.notna() & (curves.variant == "m0-0.9")
+    curves.loc[here, ["above_autoattack", "robust_percent"]] = "yes", 41.0
+    (said,) = c.too_robust_curves(curves)
+    assert said.startswith("m0-0.9 of digits-net0-pgd_at, seed 0: ")
+    assert "says 41.0 %, above AutoAttack's 32.0 % and its interval's upper end, 34.0 %" in said

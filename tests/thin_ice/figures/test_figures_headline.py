@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from make_tables import make_finished
@@ -64,6 +65,8 @@ def test_a_network_at_chance_is_remarked_with_its_seeds():
 
 def test_markdown_is_a_table_of_one_line_a_row():
     assert markdown(["a", "b"], [["1", "x|y"]]) == "| a | b |\n| --- | --- |\n| 1 | x\\|y |\n"
+    text = markdown(["a"], [["x\ny\\|z"]])
+    assert text.splitlines()[2:] == [r"| x y\\\|z |"]
 
 
 def test_the_thin_ice_table_shows_dashes_for_empty_sets_and_no_interval_of_too_few():
@@ -71,7 +74,7 @@ def test_the_thin_ice_table_shows_dashes_for_empty_sets_and_no_interval_of_too_f
     thin_ice = finished.thin_ice
     thin_ice.loc[0, ["lost_samples", "lost_median_distance", "auroc_lost"]] = 0, math.nan, math.nan
     thin_ice.loc[1, ["lost_samples", "auroc_lost"]] = 2, 0.99
-    thin_ice.loc[2, ["lost_samples", "kept_samples", "lost_median_distance"]] = 20, 20, math.inf
+    thin_ice.loc[2, ["lost_samples", "kept_samples", "lost_median_distance"]] = 5, 5, math.inf
     header, rows = ice_cells(thin_ice)
     auroc, median = header.index("AUROC lost"), header.index("median of lost")
     assert (rows[0][auroc], rows[0][median]) == ("–", "–")
@@ -79,3 +82,14 @@ def test_the_thin_ice_table_shows_dashes_for_empty_sets_and_no_interval_of_too_f
     assert "[" in rows[2][auroc]
     assert rows[2][median] == "∞"
     assert len(rows) == len(thin_ice)
+
+
+def test_the_sparsity_reached_is_the_mean_and_unconfirmed_samples_the_sum_of_seeds():
+    finished = make_finished(seeds=(0, 1))
+    accuracy, second = finished.accuracy, finished.accuracy.seed == 1
+    accuracy["autoattack_unconfirmed"] = np.where(second, 3, 2)
+    accuracy.loc[second, "sparsity_of_prunable"] -= 0.02
+    table = headline_table(accuracy, finished.class_counts)
+    row = table[(table.method == "m0") & (table.sparsity == 0.9)].iloc[0]
+    assert row.unconfirmed == 5
+    assert row.sparsity_reached_percent == pytest.approx(89)

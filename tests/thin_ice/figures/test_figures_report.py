@@ -2,27 +2,22 @@
 
 import hashlib
 import html.parser
-import json
 import re
 import subprocess
 import sys
 
 import pytest
 import yaml
-from make_tables import make_finished
-from safetensors.numpy import save_file
+from make_report import job_of
+from make_tables import dense_alone, make_finished
 
 from thin_ice.commands import report
-from thin_ice.commands.job import Job
 from thin_ice.figures import theme
 from thin_ice.figures.gallery import EXHIBITS
-from thin_ice.figures.report import render
+from thin_ice.figures.report import SECTIONS, render
 from thin_ice.figures.results import RESULTS
-from thin_ice.provenance.record import now, write_record
 
 TWO_RUNS = {"runs": 2, "methods": 1, "sparsities": (0.9,), "samples": 30}
-TWINS = {"stage": "twins", "parameters": {}, "code": {"modules": [], "sha256": "x"}}
-ANALYSIS = {"stage": "analyse", "parameters": {}, "code": {"modules": [], "sha256": "x"}}
 LOADING = {"src", "srcset", "data", "poster", "background", "action"}
 
 
@@ -32,47 +27,6 @@ def coarse():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(theme, "DPI", 40)
         yield
-
-
-def job_of(folder, finished):
-    """The command's job: tables in one folder a run, as the analysis leaves them."""
-    inputs = {name: [] for name in report.INPUTS}
-    for run in finished.runs:
-        for name in report.TABLES:
-            table = getattr(finished, name)
-            rows = table[table.run == run]
-            path = folder / run / "analysis" / f"{name}.{'parquet' if name == 'samples' else 'csv'}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write = rows.to_parquet if name == "samples" else rows.to_csv
-            write(path, index=False)
-            inputs[name].append(path)
-        outputs = [inputs[name][-1] for name in report.TABLES]
-        record = outputs[0].with_name("provenance.json")
-        write_record(record, ANALYSIS, [], outputs, now(), {"code": {"sha256": "x"}})
-    text = json.dumps(
-        {
-            "stage": "report",
-            "parameters": {
-                "study": finished.study,
-                "dense": [{"run": one.run, "seed": one.seed} for one in finished.twins],
-            },
-            "code": {"modules": [], "sha256": "x"},
-        }
-    )
-    for one in finished.twins:
-        _write_twins(folder / one.run / f"seed{one.seed}" / "dense" / "twins", one, inputs)
-    return Job(text, inputs, folder / "report" / "provenance.json", "identity")
-
-
-def _write_twins(folder, one, inputs):
-    table, pictures = folder / "twins.parquet", folder / "twins.safetensors"
-    folder.mkdir(parents=True)
-    one.table.to_parquet(table, index=False)
-    save_file({"images": one.images, "twins": one.twins}, pictures)
-    record = folder / "provenance.json"
-    write_record(record, TWINS, [], [table, pictures], now(), {"code": {"sha256": "x"}})
-    inputs["twins"].append(table)
-    inputs["pictures"].append(pictures)
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +131,46 @@ def test_a_jpeg_copy_is_visible_in_the_caveats_and_text_cannot_become_markup():
     assert "JPEG re-encoded copy" in caveats
     assert "no control" in caveats
     assert "<script>" not in page
+
+
+def test_a_report_of_dense_networks_alone_has_no_heading_without_content(tmp_path):
+    finished = dense_alone()
+    report.run(job_of(tmp_path / "study", finished))
+    page = (tmp_path / "study/report/report.html").read_text(encoding="utf-8")
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert headings[1:4] == ["Accuracy", "Overestimate", "Security curves"]
+    assert headings[4:] == ["Caveats", "Where each number came from"]
+    for id in ("ice", "who", "moved"):
+        assert f'href="#{id}"' not in page
+    absent = page[page.index('id="absent"') : page.index('id="accuracies"')]
+    assert "No network is compared with a dense one in this study." in absent
+    for name, exhibit in EXHIBITS.items():
+        has = exhibit.section in ("accuracy", "overestimate", "security")
+        assert (f'<figure id="{name}">' in page) == has
+        assert (f"{exhibit.title}" in absent) == (not has)
+    assert "0 rows" not in page
+    assert RESULTS["thin_ice"].title in absent
+    assert RESULTS["headline"].title not in absent
+
+
+def test_every_exhibit_and_table_is_in_one_section():
+    inside = [name for _, names in SECTIONS.values() for name in names]
+    assert set(inside) == {*EXHIBITS, *RESULTS}
+
+
+def test_a_section_holds_the_figures_that_it_is_there_for(page):
+    for id, (heading, inside) in SECTIONS.items():
+        part = page[page.index(f'<section id="{id}">') :]
+        part = part[: part.index("</section>")]
+        assert f"<h2>{heading}</h2>" in part
+        figures = set(re.findall(r'<figure id="(.*?)">', part))
+        tables = set(re.findall(r'<details id="table-(.*?)"', part))
+        assert figures == {*inside} & {*EXHIBITS}
+        assert tables == {*inside} & {*RESULTS}
+
+
+def test_the_page_of_a_whole_study_names_nothing_as_absent(page):
+    assert 'id="absent"' not in page
 
 
 def test_two_reports_of_the_same_tables_are_the_same_bytes(made, tmp_path):

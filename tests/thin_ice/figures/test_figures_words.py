@@ -40,6 +40,10 @@ def test_missing_and_infinite_numbers_have_their_own_signs():
     ]
     assert words.interval(math.nan, math.nan, math.nan) == "–"
     assert words.interval(0.9, 0.8, 1.0) == "0.90 [0.80, 1.00]"
+    assert words.interval(0.9, 0.8, math.inf) == "0.90 [0.80, ∞]"
+    assert words.interval(math.inf, math.nan, math.inf) == "∞ [–, ∞]"
+    assert words.interval(0.9, math.nan, math.nan) == "0.90"
+    assert words.interval(0.9, -math.inf, math.inf) == "0.90 [−∞, ∞]"
 
 
 def test_one_seed_has_no_spread():

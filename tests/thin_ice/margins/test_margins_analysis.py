@@ -190,6 +190,26 @@ def test_a_set_without_samples_has_no_median_and_no_auroc():
         assert rows[column].isna().all()
 
 
+def test_what_was_not_searched_for_is_counted_in_its_set_and_not_in_its_distances():
+    """Some attacks leave misclassified samples alone; robustly rescued ones are of both kinds."""
+    pair = planted(at_random)
+    dense, other = pair.dense.samples, pair.other.samples
+    broken = dense.sample_id[dense.correct & ~dense.robust].iloc[:6].tolist()
+    rescued = [*broken, *dense.sample_id[~dense.correct].iloc[:5]]
+    other.loc[other.sample_id.isin(rescued), "robust"] = True
+    measured = pair.dense.distances
+    right = measured.sample_id.map(dense.set_index("sample_id").correct)
+    measured["signed_distance_linf"] = measured.signed_distance_linf.where(right)
+    _, rows = analyse([pair], ["Linf"], "Linf", EPS, 50, 0)
+    row = row_of(rows, "robust", "Linf")
+    own = measured.signed_distance_linf[measured.sample_id.isin(broken)]
+    assert row["rescued_samples"] == 11
+    assert row["rescued_median_distance"] == pytest.approx(np.median(np.abs(own - EPS)))
+    samples, _ = analyse([pair], ["Linf"], "Linf", EPS, 5, 0)
+    kept = samples.query("correctness == 'robust' and set == 'kept'").boundary_distance
+    assert row["auroc_rescued"] == pytest.approx(plain.auroc(np.abs(own - EPS), kept))
+
+
 def test_the_sample_table_has_each_sample_once_a_view_with_its_own_distance():
     pair = planted(nearest)
     samples, rows = analyse([pair], ["L2", "Linf"], "Linf", EPS, 5, 0)

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import planted_run
 import pytest
-from scipy.stats import binomtest, hypergeom
+from scipy.stats import binom, binomtest, hypergeom
 
 from thin_ice.margins.analysis import Network, pairs_of
-from thin_ice.margins.classes import classes_table
+from thin_ice.margins.classes import classes_table, difference_p
 from thin_ice.margins.many_tests import adjusted
 from thin_ice.margins.views import views_of
 
@@ -81,6 +81,23 @@ def test_a_class_is_tested_against_all_others(table):
     clean = table[table.correctness == "clean"].set_index("label").difference_p
     assert clean[3] < 0.001
     assert clean[0] < 0.001
+
+
+def test_under_the_null_a_class_is_rejected_as_often_as_its_counts_allow():
+    """500 draws of 40 lost samples from ten classes of 30, whatever their class. Counts are few, so
+    no test reaches 5 in 100 exactly; what it can reach is the sum over the outcomes it rejects.
+    """
+    rng, draws, rejected = np.random.default_rng(0), 500, 0
+    label, lost = np.arange(300) % 10, np.arange(300) < 40
+    for _ in range(draws):
+        all_lost = pd.Series(np.bincount(label[rng.permutation(lost)], minlength=10))
+        rejected += difference_p(all_lost[0], 30 - all_lost[0], all_lost, 30 - all_lost) < 0.05
+    outcomes = np.arange(31)
+    rejects = np.array([fisher(own, 30, 40, 300) < 0.05 for own in outcomes])
+    nominal = hypergeom(300, 30, 40).pmf(outcomes)[rejects].sum()
+    assert 0.01 < nominal <= 0.05
+    low, high = binom.ppf([0.0005, 0.9995], draws, nominal)
+    assert low <= rejected <= high
 
 
 def test_a_class_with_all_the_right_samples_has_no_others_to_be_tested_against():

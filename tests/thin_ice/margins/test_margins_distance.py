@@ -1,6 +1,7 @@
 """Signed distances of a real, small network: a sign, a size and a status for each sample."""
 
 from functools import cache
+from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,10 @@ import torch
 from sklearn.datasets import load_digits
 
 from thin_ice.attacks.apgd_bisection import ApgdBisection
+from thin_ice.attacks.checks import UnusableInput
 from thin_ice.attacks.fab import Fab
 from thin_ice.attacks.fmn import Fmn
+from thin_ice.attacks.minimum_norm import MinimumNorm
 from thin_ice.data.split import Split
 from thin_ice.margins import distance
 from thin_ice.margins.distance import Member, distance_table
@@ -134,6 +137,47 @@ def test_what_is_not_attempted_is_no_failure_and_no_distance(table):
     assert np.isfinite(table.distance_linf).all()
 
 
+@pytest.mark.parametrize("member", RUNS, ids=lambda member: member.column)
+def test_each_column_is_what_the_attack_finds_in_its_norm(table, split, member):
+    model = network().requires_grad_(False)
+    found = member.attack.search(model, split.floats(), split.labels, member.norm)
+    np.testing.assert_array_equal(table[member.column], found.distance)
+
+
+class Watches:
+    """An attack that finds nothing and looks at how the network is handed to it."""
+
+    def __init__(self):
+        self.frozen = []
+
+    def search(self, model, images, labels, norm):
+        self.frozen.append(not any(p.requires_grad for p in model.parameters()))
+        return MinimumNorm(torch.full((len(images),), torch.inf), images)
+
+
+def test_the_network_is_frozen_while_it_is_attacked(split):
+    watches = Watches()
+    distance_table(network(), split, [Member("watches", "Linf", watches)])
+    assert watches.frozen == [True]
+
+
+def test_a_network_or_labels_that_no_distance_may_rest_on_are_refused(split):
+    with pytest.raises(UnusableInput, match="in training mode"):
+        distance_table(network().train(), split, RUNS)
+    strange = Split(split.images, split.labels + 10, split.ids)
+    with pytest.raises(UnusableInput, match="has 10 classes"):
+        distance_table(network(), strange, RUNS)
+
+
+def test_the_seconds_are_those_of_all_batches_over_all_samples(split, monkeypatch):
+    """By a clock that goes on a second whenever it is read."""
+    ticks = count()
+    monkeypatch.setattr(distance.time, "monotonic", lambda: next(ticks))
+    monkeypatch.setattr(distance, "BATCH", 7)
+    _, seconds = distance_table(network(), split, [Member("watches", "Linf", Watches())])
+    assert seconds == {"watches": pytest.approx(5 / 30, abs=1e-6)}
+
+
 def test_the_seconds_of_each_member_are_told(split):
     _, seconds = distance_table(network(), split, RUNS)
     assert list(seconds) == [member.column for member in RUNS]
@@ -164,3 +208,10 @@ def test_a_network_is_left_as_it_was(table, split):
     assert not any(module.training for module in model.modules())
     assert all(p.requires_grad for p in model.parameters())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_member_is_the_attack_that_the_study_spells_out():
+    options = {"steps": 7, "max_stepsize": 2.5, "start": "noise"}
+    member = Member.of({"kind": "fmn", "norm": "L2", "options": options})
+    assert member.attack == Fmn(7, 2.5, "noise")
+    assert (member.norm, member.column) == ("L2", "fmn_l2_max_stepsize_2.5_start_noise_steps_7")

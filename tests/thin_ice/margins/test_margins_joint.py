@@ -1,5 +1,7 @@
 """What distance adds to its rivals: the test is honest, planted answers are found."""
 
+from dataclasses import replace
+
 import numpy as np
 import planted_run
 import pytest
@@ -7,9 +9,9 @@ from scipy.stats import binom, chi2
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from thin_ice.margins.analysis import pairs_of
+from thin_ice.margins.analysis import Pair, pairs_of
 from thin_ice.margins.joint import RIDGE, fit, joint_row, joint_table, out_of_fold, standardised
-from thin_ice.margins.many_tests import adjusted
+from thin_ice.margins.many_tests import ENOUGH, adjusted
 from thin_ice.margins.resampling import stratified_counts
 from thin_ice.margins.views import RIVALS, views_of
 
@@ -101,6 +103,7 @@ def test_out_of_fold_scores_know_nothing_of_their_own_sample():
     beta, _ = fit(x, lost)
     assert roc_auc_score(lost, x @ beta[1:]) > 0.75
     assert roc_auc_score(lost, out_of_fold(x, lost, 0)) < 0.6
+    assert (out_of_fold(x, lost, 1) != out_of_fold(x, lost, 0)).any()
 
 
 def test_infinite_values_become_the_largest_and_the_same_for_all_is_left_out():
@@ -108,6 +111,10 @@ def test_infinite_values_become_the_largest_and_the_same_for_all_is_left_out():
     (found,) = standardised([values, np.ones(5), np.array([1, np.nan, 2, 3, 4])]).T
     expected = np.array([0.0, 1.0, 3.0, 3.0, 0.0])
     assert found == pytest.approx((expected - expected.mean()) / expected.std())
+    assert standardised([np.full(50, 0.1)]).shape == (
+        50,
+        0,
+    )  # whose deviation rounds to more than 0
 
 
 def test_a_row_is_made_of_the_views_rivals_and_distance():
@@ -132,6 +139,45 @@ def test_a_row_is_made_of_the_views_rivals_and_distance():
     assert found.likelihood_ratio == pytest.approx(ratio)
     scores = out_of_fold(both, view.lost, 0)
     assert found.auroc_with == pytest.approx(roc_auc_score(view.lost, scores))
+
+
+@pytest.mark.parametrize("kind", ["lost", "kept"])
+@pytest.mark.parametrize(("size", "told"), [(ENOUGH - 1, False), (ENOUGH, True)])
+def test_ten_lost_and_ten_kept_samples_are_enough_for_a_model(size, told, kind):
+    dense, other = planted_run.run(seeds=(0,), variants=("lwm-0.99",))[::2]
+    right = dense.samples.sample_id[dense.samples.correct]
+    few = other.samples.sample_id.isin(right.iloc[:size])
+    samples = other.samples.assign(correct=~few if kind == "lost" else few)
+    views = views_of(Pair(dense, replace(other, samples=samples)), planted_run.setting())
+    (row, _) = joint_table(views).itertuples()
+    assert (row.lost if kind == "lost" else row.samples - row.lost) == size
+    assert np.isfinite([row.auroc_with, row.p, row.gain]).all() == told
+
+
+def test_a_distance_that_is_the_same_for_all_adds_nothing_and_has_no_test():
+    x, lost = draw(np.random.default_rng(7), 100, [1.0])
+    counts = stratified_counts(lost, 50, np.random.default_rng(0))
+    found = joint_row(standardised([x[:, 0]]), standardised([np.ones(100)]), lost, counts, 0)
+    assert not {"p", "likelihood_ratio", "distance_coefficient"} & set(found)
+    assert [found[name] for name in ("gain", "gain_low", "gain_high")] == [0, 0, 0]
+    found = joint_row(np.empty((100, 0)), standardised([x[:, 0]]), lost, counts, 0)
+    assert found["likelihood_ratio"] == pytest.approx(
+        2 * (fit(x, lost)[1] - fit(x[:, :0], lost)[1]), rel=0.01
+    )
+    assert abs(found["auroc_without"] - 0.5) < 0.1
+
+
+def test_neither_the_other_seeds_distance_nor_the_breaking_eps_is_a_rival():
+    run = planted_run.run(seeds=(0, 1), variants=("lwm-0.99",))
+    (dense, *others) = [n for n in run if n.seed == 0]
+    alone = [replace(dense, breaking=None), *others]
+    tables = [
+        joint_table([v for p in pairs_of(some) for v in views_of(p, planted_run.setting())])
+        for some in (run, alone)
+    ]
+    rows = [t[(t.seed == 0) & (t.method == "lwm")].drop(columns="adjusted_p") for t in tables]
+    assert rows[1].p.notna().all()
+    assert rows[0].to_csv(index=False) == rows[1].to_csv(index=False)
 
 
 def test_without_rivals_there_is_nothing_to_add_to():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom, norm
 
 from thin_ice.margins.many_tests import adjusted
 
@@ -21,6 +22,19 @@ def test_what_is_nan_or_not_tested_neither_gets_nor_costs_a_correction():
     assert np.isnan(found).tolist() == [False, True, True, False]
     assert found[[0, 3]] == pytest.approx(adjusted(p[[0, 3]]))
     assert np.isnan(adjusted([np.nan, np.nan])).all()
+
+
+@pytest.mark.parametrize("together", [0.0, 0.9])
+def test_under_the_null_any_of_many_stands_at_most_5_times_in_100(together):
+    """500 draws of 20 tests each, independent ones and ones that share most of their noise."""
+    rng, draws, stands, uncorrected = np.random.default_rng(0), 500, 0, 0
+    for _ in range(draws):
+        shared = np.sqrt(together) * rng.normal()
+        p = 2 * norm.sf(np.abs(shared + np.sqrt(1 - together) * rng.normal(size=20)))
+        stands += adjusted(p).min() < 0.05
+        uncorrected += p.min() < 0.05
+    assert uncorrected > 0.1 * draws
+    assert stands <= binom.ppf(0.9995, draws, 0.05)
 
 
 def test_an_adjusted_p_value_is_never_below_its_own():

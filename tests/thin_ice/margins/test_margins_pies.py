@@ -25,7 +25,8 @@ def network(seed, variant, labels, order):
         {"sample_id": list(DISTANCE), "signed_distance_linf": [d[seed] for d in DISTANCE.values()]}
     )
     method, _, sparsity = variant.partition("-")
-    return Network("a", seed, variant, method, float(sparsity or 0), samples, distances)
+    own = distances if variant == "dense" else None  # nothing asks for the others'
+    return Network("a", seed, variant, method, float(sparsity or 0), samples, own)
 
 
 def networks(seeds=(0, 1, 2)):
@@ -78,6 +79,14 @@ def test_only_the_dense_networks_of_the_same_seeds_are_the_population():
     row = pies_table(some, planted_run.setting(20)).set_index("method").loc["lwm"]
     assert (row.seeds, row.pies) == (1, 2)
     assert row.other_median_distance == pytest.approx(0.6)
+
+
+def test_exemplars_whose_distance_one_seed_lacks_are_counted_without_it():
+    some = networks()
+    some[1].distances.loc[some[1].distances.sample_id == 2, "signed_distance_linf"] = np.nan
+    row = pies_table(some, planted_run.setting(20)).set_index("method").loc["lwm"]
+    assert (row.pies, row.auroc) == (3, 1)
+    assert row.pie_median_distance == pytest.approx(0.2)  # of 0.3 and 0.1
 
 
 def test_without_distances_in_the_threats_norm_exemplars_are_counted_all_the_same():

@@ -13,7 +13,8 @@ from scipy.stats import binom, mannwhitneyu, norm
 from sklearn.metrics import average_precision_score
 
 from thin_ice.margins.analysis import analyse, pairs_of
-from thin_ice.margins.predictors import predictor_row, predictors_table
+from thin_ice.margins.many_tests import ENOUGH
+from thin_ice.margins.predictors import mann_whitney_p, predictor_row, predictors_table
 from thin_ice.margins.resampling import stratified_counts
 from thin_ice.margins.views import views_of
 
@@ -92,6 +93,23 @@ def test_under_the_null_the_test_and_the_interval_reject_5_times_in_100():
         rejected["interval"] += not found["auroc_low"] <= 0.5 <= found["auroc_high"]
     assert low <= rejected["test"] <= high, rejected
     assert low <= rejected["interval"] <= high, rejected
+
+
+def test_under_the_null_the_test_of_tied_scores_of_few_lost_samples_rejects_5_times_in_100():
+    """As few as are corrected for number, on the six steps of a count."""
+    rng, draws, rejected = np.random.default_rng(0), 500, 0
+    for _ in range(draws):
+        scores = rng.integers(6, size=80).astype(float)
+        rejected += mann_whitney_p(scores, rng.permutation(np.arange(80) < ENOUGH)) < 0.05
+    low, high = binom.ppf([0.0005, 0.9995], draws, 0.05)
+    assert low <= rejected <= high
+
+
+def test_scores_that_are_all_the_same_tell_nothing():
+    lost = np.arange(30) < 10
+    found = row(np.ones(30), lost, np.random.default_rng(0))
+    assert (found["auroc"], found["rank_biserial"], found["mann_whitney_p"]) == (0.5, 0, 1)
+    assert found["average_precision"] == pytest.approx(1 / 3)
 
 
 def test_a_planted_shift_is_rejected_nearly_always():
@@ -254,10 +272,33 @@ def test_what_some_samples_lack_is_told_of_the_others():
     table = table[(table.other == "lwm-0.99") & (table.correctness == "clean")]
     rows = table.set_index("predictor")
     own, all_rows = rows.loc["gradient_norm"], rows.loc["logit_margin"]
+    other = next(n for n in others if n.variant == "lwm-0.99")
     right = set(dense.samples.sample_id[dense.samples.correct])
-    seen = own.kept_samples + own.lost_samples
-    assert seen == len(right - lacking) < all_rows.kept_samples + all_rows.lost_samples
-    assert own[["auroc", "auroc_gain", "mann_whitney_p"]].notna().all()
+    lost = right & set(other.samples.sample_id[~other.samples.correct])
+    assert own.kept_samples == len(right - lost - lacking) < all_rows.kept_samples
+    assert own.lost_samples == len(lost - lacking) < all_rows.lost_samples
+    values = dict(zip(rivals.sample_id, -rivals.gradient_norm, strict=True))
+    near, far = (np.array([values[i] for i in one - lacking]) for one in (lost, right - lost))
+    assert own.auroc == pytest.approx(plain.auroc(near, far))
+    # Its resamples are of its own samples, lost and kept apart, from the seed.
+    flags = np.array([i in lost for i in dense.samples.sample_id if i in right - lacking])
+    scores = np.array([values[i] for i in dense.samples.sample_id if i in right - lacking])
+    counts = stratified_counts(flags, 50, np.random.default_rng(0))
+    expected = predictor_row(scores, flags, None, counts)
+    for name in ("auroc_low", "auroc_high", "average_precision_low", "average_precision_high"):
+        assert own[name] == expected[name]
+    assert own[["auroc_gain", "mann_whitney_p"]].notna().all()
+
+
+def test_everything_lost_leaves_numbers_out_and_no_row():
+    (dense, *_) = planted_run.run(seeds=(0,))
+    none = dense.samples.assign(correct=False, robust=False)
+    other = replace(dense, variant="lwm-0.5", method="lwm", samples=none)
+    other = replace(other, rivals=None, breaking=None)
+    table = predictors_table(views([dense, other], planted_run.setting()))
+    assert (table.kept_samples == 0).all()
+    assert (table.lost_share == 1).all()
+    assert table[["auroc", "average_precision", "mann_whitney_p"]].isna().all(axis=None)
 
 
 def test_nothing_lost_leaves_numbers_out_and_no_row():

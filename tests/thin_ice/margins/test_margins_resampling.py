@@ -6,7 +6,6 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from thin_ice.margins.resampling import (
-    bootstrap_medians,
     interval,
     once,
     plain_counts,
@@ -57,14 +56,6 @@ def test_a_plain_resample_draws_every_sample_equally_often():
     counts = plain_counts(40, 2000, np.random.default_rng(0))
     assert (counts.sum(axis=0) == 40).all()
     assert counts.mean(axis=1) == pytest.approx(np.ones(40), abs=0.1)
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, 40])
-def test_bootstrap_medians_are_those_of_the_resamples(size):
-    values = np.random.default_rng(size).normal(size=size).round(1)
-    counts = plain_counts(size, 100, np.random.default_rng(3))
-    expected = [np.median(np.repeat(values, drawn)) for drawn in counts.T]
-    assert bootstrap_medians(values, 100, np.random.default_rng(3)).tolist() == expected
 
 
 def test_an_interval_of_infinite_draws_ends_at_infinity_and_at_no_nan():

@@ -10,11 +10,11 @@ from thin_ice.attacks.checks import UnusableInput
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
 from thin_ice.margins.rivals import (
-    REACH,
     Probe,
     attacked,
     confidence_variance,
     cross_entropy,
+    gradient_norm,
     rival_table,
 )
 
@@ -77,7 +77,7 @@ def plain_pgd(model, image, label, start, steps):
     unbroken = model(at[None]).argmax().item() == label
     for _ in range(steps):
         sign = plain_gradient(model, at, label).sign()
-        at = torch.minimum(torch.maximum(at + REACH * THREAT.eps / steps * sign, low), high)
+        at = torch.minimum(torch.maximum(at + 2.5 * THREAT.eps / steps * sign, low), high)
         unbroken = unbroken and model(at[None]).argmax().item() == label
         withstood += unbroken
     return withstood, plain_loss(model, at, label).item()
@@ -128,9 +128,35 @@ def test_a_confident_sample_keeps_its_rank():
     logits = torch.tensor([[46.05, 0.0], [69.08, 0.0]])
     labels = torch.tensor([0, 0])
     found = confidence_variance(logits, labels)
-    assert found.tolist() == pytest.approx([1e-20, 1e-30], rel=0.01)
-    close = cross_entropy(torch.tensor([[20.0, 0.0], [30.0, 0.0]]), labels)
-    assert 0 < close[1] < close[0]
+    assert found.tolist() == pytest.approx([1e-20, 1e-30], rel=0.01, abs=0)
+    wrong = confidence_variance(logits, 1 - labels)
+    assert wrong.tolist() == pytest.approx([1e-20, 1e-30], rel=0.01, abs=0)
+    close = cross_entropy(torch.tensor([[20.0, 0.0], [46.05, 0.0]]), labels)
+    assert close.dtype == torch.float64
+    assert close.tolist() == pytest.approx([math.exp(-20), 1e-20], rel=0.01, abs=0)
+    other = cross_entropy(torch.tensor([[0.0, 20.0], [0.0, 46.05]]), labels)
+    assert other.tolist() == pytest.approx([20, 46.05], rel=1e-6)
+
+
+@pytest.mark.parametrize(("norm", "eps", "slope"), [("Linf", 0.24, 2), ("L2", 0.48, 1)])
+@pytest.mark.parametrize("scale", [1, 300, 2000])
+def test_pgd_and_the_gradients_rank_outlive_any_confidence(norm, eps, slope, scale):
+    """Two classes, z = scale (mean - 1/2) and -z, from a mean of 0.6: the second step of eps / 4
+    passes 1/2, and the ball ends at 0.36, whatever the scale.
+    """
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).eval()
+    with torch.no_grad():
+        model[1].weight.copy_(scale * torch.tensor([[0.25], [-0.25]]).expand(2, 4))
+        model[1].bias.copy_(scale * torch.tensor([-0.5, 0.5]))
+    image, label = torch.full((1, 1, 2, 2), 0.6), torch.tensor([0])
+    threat = ThreatModel(norm, eps)
+    kappa, loss = attacked(model, image, label, image, threat, 10)
+    assert kappa.tolist() == [1]
+    against = 0.28 * scale
+    assert loss.item() == pytest.approx(against + math.log1p(math.exp(-against)), rel=1e-4)
+    found, odds = gradient_norm(model, image, label, threat).item(), math.exp(-0.2 * scale)
+    smallest = 1e-45  # of float32
+    assert found == pytest.approx(scale * slope * odds / (1 + odds), rel=1e-3, abs=smallest)
 
 
 @pytest.mark.parametrize("threat", [THREAT, ThreatModel("L2", 0.5)], ids=["Linf", "L2"])
@@ -151,10 +177,17 @@ def test_equal_seeds_give_equal_tables_and_others_other_ones(trained, some):
     assert first.gradient_norm.equals(other.gradient_norm)
 
 
-def test_the_network_is_left_as_it_was(build, some):
-    model = build(seed=0).eval()
+def test_the_network_is_left_as_it_was_and_frozen_while_gradients_are_taken(build, some):
+    model, frozen = build(seed=0).eval(), []
+
+    def look(module, given):
+        if given[0].requires_grad:
+            frozen.append(not any(p.requires_grad for p in module.parameters()))
+
+    model.register_forward_pre_hook(look)
     rival_table(model, some, THREAT, Probe(2, 0))
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
+    assert frozen == [True] * 3
 
 
 def test_a_network_in_training_mode_or_with_too_few_classes_is_refused(build, some):

@@ -111,6 +111,29 @@ def test_an_auroc_of_one_has_an_interval_of_some_width():
     assert result.low < 0.8
 
 
+def delong_deviation(near, far):
+    """Standard deviation of an AUROC by DeLong, DeLong & Clarke-Pearson (1988): of the chance that
+    each sample is on the right side of those of the other set.
+    """
+    wins = (near[:, None] < far) + 0.5 * (near[:, None] == far)
+    placements = wins.mean(axis=1), wins.mean(axis=0)
+    return np.sqrt(sum(one.var(ddof=1) / len(one) for one in placements))
+
+
+@pytest.mark.parametrize("decimals", [9, 0])
+@pytest.mark.parametrize(("shift", "lost", "kept"), [(0.0, 500, 800), (1.0, 800, 500)])
+def test_of_many_samples_the_interval_is_as_wide_as_delongs(shift, lost, kept, decimals):
+    """Within the noise of the quantiles of 1000 resamples; Newcombe's assumes no ties and may end
+    farther off, by a little.
+    """
+    rng = np.random.default_rng(8)
+    near, far = (rng.normal(m, 1, n).round(decimals) for m, n in ((0, lost), (shift, kept)))
+    result = auroc_with_interval(near, far, 1000, rng)
+    width = 2 * norm.ppf(0.975) * delong_deviation(near, far)
+    assert 0.93 * width < result.high - result.low < 1.2 * width
+    assert result.value == pytest.approx(norm.cdf(shift / np.sqrt(2)), abs=width)
+
+
 def test_more_samples_give_a_narrower_interval():
     rng = np.random.default_rng(4)
     widths = []

@@ -101,6 +101,24 @@ def test_the_interval_covers_a_planted_thickness(chance, truth):
     assert min(hits.values()) >= binom.ppf(0.0013, draws, 0.95), hits
 
 
+@pytest.mark.parametrize("share", SHARES)
+def test_each_end_is_the_wider_of_the_bootstraps_and_of_the_exact_bound(share):
+    """Of 40 draws, the bootstrap decides an end of some and the exact bound of others."""
+    rng, decided = np.random.default_rng(2), []
+    for _ in range(40):
+        distances = rng.exponential(1, 100)
+        lost = rng.random(100) < falls(distances)
+        counts = plain_counts(100, 50, rng)
+        row = thickness_with_interval(distances, lost, share, counts)
+        draws = thickness(distances, lost, share, counts)
+        ends = np.quantile(draws, [0.025, 0.975], method="inverted_cdf")
+        exact = exact_bounds(distances, lost, share, row["thickness"])
+        assert row["thickness_low"] == min(ends[0], exact[0])
+        assert row["thickness_high"] == max(ends[1], exact[1])
+        decided.append((ends[0] < exact[0], ends[1] > exact[1]))
+    assert 0 < np.sum(decided) < 2 * len(decided), decided
+
+
 def test_the_exact_bounds_by_hand():
     """At a share of one half: 6 of 6 lost have a chance of 1 / 64, 5 of 5 one of 1 / 32."""
     distances, lost = np.arange(1.0, 21), np.arange(20) < 10
@@ -125,6 +143,7 @@ def test_nobody_lost_is_no_thickness_and_everybody_lost_reaches_the_farthest():
 
 
 def test_a_pair_has_a_row_for_every_norm_and_share():
+    assert SHARES == (0.05, 0.2, 0.5)
     networks = planted_run.run(seeds=(0,), variants=("lwm-0.99",))
     views = [view for pair in pairs_of(networks) for view in views_of(pair, planted_run.setting())]
     table = thickness_table(views)
@@ -143,6 +162,10 @@ def test_a_pair_has_a_row_for_every_norm_and_share():
         assert (row.samples, row.lost) == (right.sum(), lost.sum())
         assert row.thickness == pytest.approx(by_isotonic_fit(distances, lost, row.share), abs=1e-6)
         assert row.thickness_low <= row.thickness <= row.thickness_high
+        counts = plain_counts(len(lost), 50, np.random.default_rng(0))
+        expected = thickness_with_interval(distances, lost, row.share, counts)
+        ends = expected["thickness_low"], expected["thickness_high"]
+        assert (row.thickness_low, row.thickness_high) == pytest.approx(ends, abs=1e-6)
     assert (
         rows.groupby(["correctness", "norm"])
         .thickness.apply(lambda values: values.is_monotonic_decreasing)

@@ -140,11 +140,81 @@ class Claims:
         return MinimumNorm(images.new_full((len(images),), 1e-3), points)
 
 
-@pytest.mark.parametrize("change", [lambda x: x, lambda x: 10 - 20 * x], ids=["none", "no image"])
+LIES = {
+    "none": lambda x: x,
+    "no image": lambda x: 10 - 20 * x,
+    "too dark": lambda x: 0.5 - x,
+    "too bright": lambda x: 1.5 - x,
+}
+
+
+@pytest.mark.parametrize("change", LIES.values(), ids=LIES)
 def test_what_does_not_hold_when_looked_at_again_is_no_twin(network, split, distances, change):
     samples = chosen(split, thinnest(distances, "Linf", 4))
     lie = Member("lie", "Linf", Claims(change))
+    wrong = network(change(samples.floats())).argmax(1) != samples.labels
+    assert wrong.any() == (change is not LIES["none"])
     assert len(find_twins(network, samples, [lie], CLASSES).table) == 0
+
+
+@pytest.mark.parametrize("change", LIES.values(), ids=LIES)
+def test_a_claim_that_does_not_hold_hides_no_other_attacks_twin(found, network, distances, change):
+    samples = Split(found.images, labels_of(found), ids_of(found))
+    lie = Member("lie", "Linf", Claims(change))
+    honest = find_twins(network, samples, MEMBERS, CLASSES)
+    for members in ([lie, *MEMBERS], [*MEMBERS, lie]):
+        again = find_twins(network, samples, members, CLASSES)
+        pd.testing.assert_frame_equal(again.table, honest.table)
+        assert torch.equal(again.twins, honest.twins)
+
+
+def labels_of(found):
+    return torch.from_numpy(found.table.label.to_numpy(copy=True))
+
+
+def ids_of(found):
+    return torch.from_numpy(found.table.sample_id.to_numpy(copy=True))
+
+
+def test_of_equals_the_first_attack_is_named_and_the_smaller_id_comes_first(network, split):
+    """Negatives are all at a distance of 1: every digit has a black pixel."""
+    members = [Member(name, "Linf", Claims(lambda x: 1 - x)) for name in ("one", "other")]
+    places = torch.tensor([9, 2, 30, 17, 4])
+    found = find_twins(network, chosen(split, places), members, CLASSES).table
+    assert (found.distance == 1).all()
+    assert found.sample_id.is_monotonic_increasing
+    assert len(found) > 2
+    assert set(found.attack) == {"one"}
+
+
+class GivesUp:
+    """An attack that finds nothing and gives the images back."""
+
+    def __init__(self, distance):
+        self.distance = distance
+
+    def search(self, model, images, labels, norm):
+        assert not any(p.requires_grad for p in model.parameters())
+        return MinimumNorm(images.new_full((len(images),), self.distance), images)
+
+
+@pytest.mark.parametrize("distance", [np.inf, np.nan])
+def test_an_image_that_is_wrong_by_itself_is_no_twin_of_itself(network, split, distance):
+    network.requires_grad_(True)  # frozen by the search alone
+    wrong = Split(split.images, (split.labels + 1) % 10, split.ids)
+    members = [Member("idle", "Linf", GivesUp(distance))]
+    assert len(find_twins(network, wrong, members, CLASSES).table) == 0
+
+
+def test_distances_are_in_the_members_norm(network, split):
+    found = find_twins(network, split, [Member("fmn", "L2", Fmn(20, 1.0))], CLASSES)
+    size = (found.twins - found.images.float() / 255).square().flatten(1).sum(1).sqrt()
+    assert found.table.distance.to_numpy() == pytest.approx(size.numpy(), rel=1e-5)
+    assert len(found.table) > 20
+    assert found.table.distance.is_monotonic_increasing
+    at = [split.ids.tolist().index(one) for one in found.table.sample_id]
+    assert torch.equal(found.images, split.images[at])
+    assert found.table.label.tolist() == split.labels[at].tolist()
 
 
 def test_a_network_in_training_mode_is_refused(network, split):

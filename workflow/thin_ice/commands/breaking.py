@@ -37,7 +37,9 @@ def run(job: Job) -> list[Path]:
 
 def _known(job: Job, test: Split, norm: str) -> Known:
     """What the network's evaluation and its distances say."""
-    samples, distances = (read_rows(job.input(name), test) for name in ("samples", "distances"))
-    columns = (samples.correct, samples.robust, distances[f"distance_{norm.lower()}"])
+    name = f"distance_{norm.lower()}"
+    samples = read_rows(job.input("samples"), test, "correct", "robust")
+    distances = read_rows(job.input("distances"), test, name)
+    columns = (samples.correct, samples.robust, distances[name])
     correct, robust, distance = (torch.from_numpy(one.to_numpy(copy=True)) for one in columns)
     return Known(correct, robust, distance.double())

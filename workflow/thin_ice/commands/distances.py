@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from thin_ice import tables
-from thin_ice.attacks.distance_budgets import column
 from thin_ice.commands.job import Job
 from thin_ice.commands.subject import load_subject
 from thin_ice.commands.tables import write_parquet
@@ -16,14 +14,9 @@ INPUTS = ("dataset", "model")
 
 def run(job: Job) -> list[Path]:
     loaded, test = load_subject(job)
-    members = [_member(wanted) for wanted in job.parameters["distances"]]
+    members = [Member.of(wanted) for wanted in job.parameters["distances"]]
     table, seconds = distance_table(loaded.model, test, members)
     job.facts["distances"] = {"seconds_per_sample": seconds}
     path = job.folder / "distances.parquet"
     write_parquet(path, table)
     return [path]
-
-
-def _member(wanted: dict) -> Member:
-    attack = tables.load("distance_attacks", wanted["kind"])(**wanted["options"])
-    return Member(column(wanted), wanted["norm"], attack)

@@ -8,13 +8,22 @@ from thin_ice.data.split import Split
 from thin_ice.errors import ThinIceError
 
 
-def read_rows(path: Path, test: Split) -> pd.DataFrame:
-    """The table of a Parquet file, in the order of the test split.
+def read_rows(path: Path, test: Split, *columns: str) -> pd.DataFrame:
+    """The table of a Parquet file that has ``columns``, in the order of the test split.
 
     Raises:
-        ThinIceError: it has rows of other samples, or in another order.
+        ThinIceError: it is no Parquet file, lacks a column, or has rows of other samples, or in
+            another order.
     """
-    table = pd.read_parquet(path)
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise ThinIceError(f"{path} is no readable Parquet file: {error}") from None
+    wanted = ("sample_id", *columns)
+    if lacking := [name for name in wanted if name not in table]:
+        raise ThinIceError(
+            f"{path} has no column {lacking[0]}; allowed: a table with {', '.join(wanted)}"
+        )
     ids = test.ids.tolist()
     if table.sample_id.tolist() != ids:
         shared = len(set(table.sample_id) & set(ids))

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import torch
 
-from thin_ice import tables
-from thin_ice.attacks.distance_budgets import column
 from thin_ice.commands.job import Job
 from thin_ice.commands.rows import read_rows
 from thin_ice.commands.subject import load_subject
@@ -23,22 +21,18 @@ INPUTS = ("dataset", "model", "distances")
 def run(job: Job) -> list[Path]:
     wanted = job.parameters
     loaded, test = load_subject(job)
-    distances = read_rows(job.input("distances"), test)
+    column = f"distance_{wanted['norm'].lower()}"
+    distances = read_rows(job.input("distances"), test, "correct", column)
     places = torch.from_numpy(thinnest(distances, wanted["norm"], wanted["twins"]))
     places = places.to(test.labels.device)
     chosen = Split(test.images[places], test.labels[places], test.ids[places])
-    members = [_member(one) for one in wanted["distances"]]
+    members = [Member.of(one) for one in wanted["distances"]]
     found = find_twins(loaded.model, chosen, members, _classes(job))
     job.facts["twins"] = {"sought": len(chosen), "found": len(found.table)}
     outputs = [job.folder / "twins.safetensors", job.folder / "twins.parquet"]
     write_twins(outputs[0], found)
     write_parquet(outputs[1], found.table)
     return outputs
-
-
-def _member(wanted: dict) -> Member:
-    attack = tables.load("distance_attacks", wanted["kind"])(**wanted["options"])
-    return Member(column(wanted), wanted["norm"], attack)
 
 
 def _classes(job: Job) -> tuple[str, ...]:

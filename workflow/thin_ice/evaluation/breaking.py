@@ -242,5 +242,5 @@ def _facts(known: Known, search: Search, grid: Grid) -> dict[str, float]:
         "calls": search.facts["calls"],
         "sample_attacks": int(search.attacks.sum()),
         "seconds": round(search.facts["seconds"], 3),
-        "flips_missed": int((flip_within & known.correct).sum()),
+        "flips_missed": int(flip_within.sum()),
     }

@@ -18,7 +18,8 @@ def grid(distances: list[pd.DataFrame], norm: str, eps: float) -> np.ndarray:
     column = f"distance_{norm.lower()}"
     values = np.concatenate([[eps], *(one[column][one.correct] for one in distances)])
     farthest = min(values[np.isfinite(values)].max() / eps, MOST)
-    return np.arange(int(np.ceil(farthest * POINTS_TO_EPS)) + 1) * eps / POINTS_TO_EPS
+    # Divided first, so that eps itself is among them: 20 * eps / 20 is a hair off for some eps.
+    return np.arange(int(np.ceil(farthest * POINTS_TO_EPS)) + 1) / POINTS_TO_EPS * eps
 
 
 def security_curve(

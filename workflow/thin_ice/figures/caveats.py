@@ -1,5 +1,8 @@
 """What the numbers of this study cannot carry, from the tables themselves."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -16,6 +19,7 @@ from thin_ice.margins.analysis import CONTROLS, SECOND_SEED
 
 COUNTED = ("broken", "broken_but_farther", "standing", "standing_but_flipped")
 SEPARATED = 0.99  # an AUROC from which on a joint model has next to nothing left to tell
+PUBLISHED_FOR_NORM = "Linf"  # the threat model of the claimed protocols
 REENCODED = "-jpeg"  # ends the name of a dataset read from a JPEG copy
 
 
@@ -27,7 +31,7 @@ def caveats(finished: Finished) -> list[str]:
         *attack_failures(finished.accuracy),
         *warned(finished.accuracy),
         *unconfirmed(finished.accuracy),
-        *few_seeds(len(finished.seeds)),
+        *few_seeds(finished.accuracy),
         *no_control(finished.thin_ice),
         *few_lost(finished.thin_ice),
         *strong_controls(finished.main_pairs),
@@ -37,7 +41,7 @@ def caveats(finished: Finished) -> list[str]:
         *disagreements(finished.curves),
         *too_robust_curves(finished.curves),
         same_eps(finished.eps),
-        scaled_protocols(finished.eps),
+        *scaled_protocols(finished.accuracy, finished.study["threat"]),
         POOLED,
     ]
 
@@ -125,21 +129,34 @@ def unconfirmed(accuracy: pd.DataFrame) -> list[str]:
     ]
 
 
-def few_seeds(seeds: int) -> list[str]:
-    if seeds >= FEW_SEEDS:
+def few_seeds(accuracy: pd.DataFrame) -> list[str]:
+    """Runs may differ: a network from elsewhere stands under one seed alone."""
+    seeds = accuracy.groupby("run", sort=False).seed.nunique()
+    few = seeds[seeds < FEW_SEEDS]
+    if few.empty:
         return []
+    what = "seed" if few.max() == 1 else "seeds"
+    count = f"{span(few.tolist(), 0)} {what}{_of_some(few.index, len(seeds))}"
     return [
-        f"{counted(seeds, 'seed')}, fewer than {FEW_SEEDS}: the numbers describe these networks "
+        f"{count}, fewer than {FEW_SEEDS}: the numbers describe these networks "
         "and make no claim about the population of networks trained this way."
     ]
 
 
+def _of_some(runs: Sequence[str], of: int) -> str:
+    """Names runs where they are not all."""
+    return f" of {listing(runs)}" if len(runs) < of else ""
+
+
 def no_control(thin_ice: pd.DataFrame) -> list[str]:
-    if thin_ice.empty or (thin_ice.method == SECOND_SEED).any():
+    second = thin_ice.run[thin_ice.method == SECOND_SEED]
+    alone = thin_ice[~thin_ice.run.isin(second)]
+    if alone.empty:
         return []
-    lacking = "no second seed as a" if thin_ice.method.isin(CONTROLS).any() else "no"
+    lacking = "no second seed as a" if alone.method.isin(CONTROLS).any() else "no"
+    which = _of_some(alone.run.unique(), thin_ice.run.nunique()) or " a run"
     return [
-        f"One seed a run, hence {lacking} control: how much of the loss is churn that a second "
+        f"One seed{which}, hence {lacking} control: how much of the loss is churn that a second "
         "dense seed would show as well is unknown."
     ]
 
@@ -253,11 +270,18 @@ def same_eps(eps: float) -> str:
     )
 
 
-def scaled_protocols(eps: float) -> str:
-    """Published protocols are for 8/255; elsewhere they are carried over by the same ratio."""
-    if np.isclose(eps, PUBLISHED_FOR_EPS):
-        return "The claimed protocols are the published ones: the study's ε is their 8/255."
-    return (
-        f"The claimed protocols are published for 8/255; their ε and step sizes are multiplied by "
-        f"{eps / PUBLISHED_FOR_EPS:.4g} to the study's ε = {eps_name(eps)}."
-    )
+def scaled_protocols(accuracy: pd.DataFrame, threat: dict[str, Any]) -> list[str]:
+    """Published protocols are for 8/255 in L∞; elsewhere they are carried over by the same ratio.
+    Nothing where nothing is claimed.
+    """
+    norm, eps = threat["norm"], threat["eps"]
+    if (accuracy.protocol == NO_PROTOCOL).all():
+        return []
+    if norm == PUBLISHED_FOR_NORM and np.isclose(eps, PUBLISHED_FOR_EPS):
+        return ["The claimed protocols are the published ones: the study's ε is their 8/255."]
+    where = "" if norm == PUBLISHED_FOR_NORM else f" in {norm_name(PUBLISHED_FOR_NORM)}"
+    there = where and f", in {norm_name(norm)}, a threat model that they were not published for"
+    return [
+        f"The claimed protocols are published for 8/255{where}; their ε and step sizes are "
+        f"multiplied by {eps / PUBLISHED_FOR_EPS:.4g} to the study's ε = {eps_name(eps)}{there}."
+    ]

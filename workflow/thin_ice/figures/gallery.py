@@ -58,7 +58,7 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Shown:
-    """An exhibit that was drawn: its files, and its sentence."""
+    """An exhibit's files and its sentence; ``drawn`` is false where it has nothing to show."""
 
     name: str
     exhibit: Exhibit
@@ -66,6 +66,7 @@ class Shown:
     svg: Path
     csv: Path
     sentence: str
+    drawn: bool = True
 
     @property
     def files(self) -> list[Path]:
@@ -227,7 +228,9 @@ EXHIBITS = {
         "A point a sample, by its set in clean correctness: its signed distance on the dense "
         "network and on the other one. Below the dashed line the boundary came nearer, below 0 the "
         f"sample is wrong. At most {movement.DRAWN} points of a set are drawn; those beyond the "
-        "middle 99 % stand at the edge.",
+        "middle 99 % stand at the edge. The sets are chosen by the outcome: chance alone "
+        "has lost samples come nearer and rescued ones move away. Those of the controls are chosen "
+        "in the same way: compare with them.",
         ("samples", "movement"),
         movement.table,
         movement.draw,
@@ -251,7 +254,7 @@ def show(name: str, finished: Finished, folder: Path) -> Shown:
         figure = empty(exhibit.title, nothing) if nothing else exhibit.draw(table, finished)
         png, svg = save(figure, stem)
     sentence = nothing or exhibit.sentence(table, finished)
-    return Shown(name, exhibit, png, svg, stem.with_suffix(".csv"), sentence)
+    return Shown(name, exhibit, png, svg, stem.with_suffix(".csv"), sentence, not nothing)
 
 
 def _nothing(name: str, finished: Finished) -> str | None:

@@ -104,7 +104,12 @@ def _kinds(warnings: pd.Series) -> str:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A GitHub table."""
+    """A GitHub table: a row a line, whatever its cells hold."""
     lines = [header, ["---"] * len(header), *rows]
-    texts = ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]
+    texts = ["| " + " | ".join(map(_in_line, line)) + " |" for line in lines]
     return "\n".join(texts) + "\n"
+
+
+def _in_line(cell: str) -> str:
+    """A cell's text without what would end the cell or the row."""
+    return " ".join(cell.splitlines()).replace("\\", r"\\").replace("|", r"\|")

@@ -62,7 +62,10 @@ def thickness_sentence(rows: pd.DataFrame) -> str:
 
 
 def _thick(marks: pd.DataFrame, what: str) -> str:
-    values = marks.to_distance.astype(float)
+    """Of a dense network without a right sample nothing is known."""
+    values = marks.to_distance.astype(float).dropna()
+    if values.empty:
+        return f"unknown in {counted(len(marks), what)}"
     some = values[values > 0].tolist()
     none = len(values) - len(some)
     text = f"{span(some, 3) if some else '0'} in {counted(len(some) or none, what)}"
@@ -70,12 +73,15 @@ def _thick(marks: pd.DataFrame, what: str) -> str:
 
 
 def rivals_sentence(rows: pd.DataFrame) -> str:
-    """Distance beside the best of its rivals, and how often it is surely ahead or behind."""
-    told = rows[~rows.too_few]
-    pruned = told[~told.method.isin(CONTROLS)]
+    """Distance beside the best of its rivals, and how often its gain's interval lies off 0."""
+    pruned = rows[~rows.method.isin(CONTROLS)]
     if pruned.empty:
-        return f"Too few samples are lost to compare predictors ({counted(len(rows), 'row')})."
-    return _by_view(pruned, _view_rivals)
+        return "No pruned network was compared."
+    told = pruned[~pruned.too_few]
+    if told.empty:
+        few = counted(len(pruned), "row")
+        return f"Too few samples are lost or kept to compare predictors ({few})."
+    return _by_view(told, _view_rivals)
 
 
 def _view_rivals(rows: pd.DataFrame) -> str:
@@ -91,13 +97,14 @@ def _view_rivals(rows: pd.DataFrame) -> str:
     ahead, behind = (rivals.auroc_gain_low > 0).sum(), (rivals.auroc_gain_high < 0).sum()
     return (
         f"{text}, the best rival, {predictor_name(str(means.idxmax()))}, a mean of "
-        f"{number(means.max(), 2)}; distance is surely ahead in {ahead} and surely behind in "
-        f"{behind} of {counted(len(rivals), 'pairing')}"
+        f"{number(means.max(), 2)}; the 95 % interval of distance's gain lies above 0 in {ahead} "
+        f"and below 0 in {behind} of {counted(len(rivals), 'pairing')}, not corrected for their "
+        "number"
     )
 
 
 def classes_sentence(rows: pd.DataFrame, classes: pd.DataFrame) -> str:
-    """Which class loses most, and how many classes differ from the others for sure. ``rows``: the
+    """Which class loses most, and how many tests of a class against the others stand. ``rows``: the
     table behind the figure; ``classes``: that of the analysis, with its tests.
     """
     pruned = rows[~rows.method.isin(CONTROLS) & (rows.right > 0)]

@@ -15,6 +15,7 @@ from thin_ice.margins.analysis import CONTROLS
 
 BINS = 10
 SAMPLES_A_BIN = 20  # at least, over the distinct dense-right samples of a run
+DECIMALS = range(3, 8)  # of a distance on the axis
 PAIR = ["run", "correctness", "norm", "method", "sparsity"]
 COLUMNS = [*PAIR, "bin", "from_distance", "to_distance", "samples", "lost", "share", "low", "high"]
 TITLE = "Share lost of the samples that the dense network has right, by distance"
@@ -83,6 +84,19 @@ def _panel(ax: Axes, shares: pd.DataFrame, looks: dict[Pair, dict[str, str]]) ->
         ax.errorbar(here.bin + offset, here.share, yerr=np.maximum(errors, 0), **look)
     if not lines:
         note(ax, "the dense network has no sample right")
-    ax.set_xticks(ends.index, [number(value, 3) for value in ends], fontsize="small")
+    ax.set_xticks(ends.index, distinct(ends.tolist()), fontsize="small")
     ax.set(ylim=(-0.03, 1.03))
     ax.grid(axis="x", visible=False)
+
+
+def distinct(values: list[float]) -> list[str]:
+    """Values as text of three decimals, or as many as tell them apart and from 0."""
+    texts: list[str] = []
+    for digits in DECIMALS:
+        texts = [number(value, digits) for value in values]
+        hidden = any(
+            value and text == number(0, digits) for value, text in zip(values, texts, strict=True)
+        )
+        if len(set(texts)) == len(texts) and not hidden:
+            break
+    return texts

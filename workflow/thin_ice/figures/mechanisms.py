@@ -41,7 +41,8 @@ def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
     """A block of rows a run, a column a mechanism; a point with its interval, or a dash. The
     mechanisms of a run share a scale; the overestimate has its own.
     """
-    blocks = [rows[rows.run == run].reset_index(drop=True) for run in finished.runs]
+    runs = [run for run in finished.runs if run in set(rows.run)]
+    blocks = [rows[rows.run == run].reset_index(drop=True) for run in runs]
     heights = [len(block) * ROW + AXIS for block in blocks]
     size = (WIDTH, sum(heights) + HEAD)
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
@@ -51,7 +52,7 @@ def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
         len(blocks), len(COLUMNS), squeeze=False, height_ratios=heights, width_ratios=ratios
     )
     colours = method_colours(finished.methods)
-    for block, run, across in zip(blocks, finished.runs, axes, strict=True):
+    for block, run, across in zip(blocks, runs, axes, strict=True):
         limits = _limits(block)
         for name, ax in zip(COLUMNS, across, strict=True):
             _panel(ax, block, name, colours)

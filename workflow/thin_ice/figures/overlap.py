@@ -1,5 +1,7 @@
 """Do different networks lose the same samples? Jaccard indices of lost sets, and by chance."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,6 +17,9 @@ MEANS = ("jaccard", "jaccard_by_chance")
 COLUMNS = [*PAIR, "seeds", *MEANS]
 HEADINGS = {"jaccard": "Jaccard index of lost sets", "jaccard_by_chance": "expected by chance"}
 CELL = 0.42  # inches a network, less where there are many
+NARROW = 0.115  # and never less than a readable name takes
+ACROSS = 4.2  # inches a panel
+NAMES = (6.5, 8)  # points of a network's name, least and most
 WRITTEN = 14  # up to so many networks have their numbers in the cells
 COLOURS = "cividis"  # of even lightness, made for all kinds of colour vision
 TITLE = "Overlap of the sets of lost samples, mean over seeds"
@@ -36,7 +41,7 @@ def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
     """A row of panels a run and kind of correctness: what is seen, and what chance would give."""
     groups = list(rows.groupby(["run", "correctness"], sort=False))
     networks = [_networks(finished, here) for _, here in groups]
-    heights = [max(1.6, min(CELL * len(names), 4.6)) + 2.2 * AXIS for names in networks]
+    heights = [_height(len(names)) + 2.2 * AXIS for names in networks]
     figure, axes = panels(heights, len(MEANS))
     for ((run, view), here), names, across in zip(groups, networks, axes, strict=True):
         for measure, ax in zip(MEANS, across, strict=True):
@@ -48,6 +53,10 @@ def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
         figure.colorbar(picture, ax=list(across), label="Jaccard index", fraction=0.03)
     head(figure, TITLE, [key("1: the same samples, 0: none in common; a blank cell: nothing lost")])
     return figure
+
+
+def _height(count: int) -> float:
+    return max(1.6, min(CELL * count, 4.6), NARROW * count)
 
 
 def _networks(finished: Finished, rows: pd.DataFrame) -> list[Pair]:
@@ -68,8 +77,10 @@ def _matrix(rows: pd.DataFrame, names: list[Pair], measure: str) -> np.ndarray:
 
 def _panel(ax: Axes, values: np.ndarray, names: list[str]) -> object:
     picture = ax.imshow(values, cmap=COLOURS, vmin=0, vmax=1, aspect="auto")
-    size = 8 if len(names) <= WRITTEN else max(3.5, 110 / len(names))
-    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    room = 0.85 * 72 * ACROSS / len(names)
+    size = float(np.clip(room, *NAMES))
+    every = math.ceil(size / room)  # all names stand at the side
+    ax.set_xticks(range(0, len(names), every), names[::every], rotation=90, fontsize=size)
     ax.set_yticks(range(len(names)), names, fontsize=size)
     ax.grid(visible=False)
     if len(names) <= WRITTEN:

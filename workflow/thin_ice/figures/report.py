@@ -20,6 +20,21 @@ from thin_ice.files import sha256, write_text
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 RECORD = "provenance.json"
+SECTIONS = {  # of the page by id: heading, and the figures and tables that it holds
+    "accuracies": ("Accuracy", ("accuracy", "headline", "indicators")),
+    "overestimates": ("Overestimate", ("overestimate", "mechanisms")),
+    "security-curves": ("Security curves", ("security", "optimality")),
+    "ice": (
+        "Thin ice",
+        (
+            *("twins", "densities", "distances", "loss_by_distance", "thickness", "auroc"),
+            *("thin_ice", "rivals", "predictors", "joint"),
+        ),
+    ),
+    "who": ("Who is lost", ("classes", "pies", "overlap")),
+    "moved": ("Movement", ("movement",)),
+}
+NO_ROWS = "These tables have no row."
 
 
 @dataclass(frozen=True)
@@ -93,20 +108,38 @@ def render(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["data_uri"] = _data_uri
+    figures = {one.name: one for one in shown if one.drawn}
+    tables = {one.name: one for one in results if one.cells[1]}
     facts: dict[str, Any] = {
         "study": finished.study,
         "run_sentences": what_was_run(finished),
         "caveats": caveats(finished),
         "legend": legend(),
         "alarms": too_robust_curves(finished.curves),
-        "results": {one.name: one for one in results},
-        "shown": {one.name: one for one in shown},
+        "results": tables,
+        "shown": figures,
+        "sections": {
+            name: heading
+            for name, (heading, inside) in SECTIONS.items()
+            if any(one in figures or one in tables for one in inside)
+        },
+        "absent": _absent(shown, results),
         "origins": lambda names: origins(names, artifacts),
         "artifacts": artifacts,
         "root": root,
         "resolved": yaml.safe_dump(finished.study, sort_keys=False, allow_unicode=True),
     }
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(facts)
+
+
+def _absent(shown: Sequence[Shown], results: Sequence[Tabled]) -> dict[str, list[str]]:
+    """The titles of what has nothing to show, by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for one in shown:
+        if not one.drawn:
+            reasons.setdefault(one.sentence, []).append(one.exhibit.title)
+    empty = [one.result.title for one in results if not one.cells[1]]
+    return reasons | ({NO_ROWS: empty} if empty else {})
 
 
 def _data_uri(png: Path) -> str:

@@ -161,8 +161,11 @@ RESULTS = {
     "movement": Result(
         "Movement of the boundary",
         "Change: signed distance on the other network minus that on the dense one, by set of clean "
-        "correctness; samples with a found distance on both, the rest are at ∞. Closer: the share "
-        "whose signed distance fell.",
+        "correctness, of samples with a found distance on both; at ∞: on one none was found. "
+        "Intervals of the median are the sign test's; fewer than six samples have none. Closer: "
+        "the share whose signed distance fell, all of the lost and none of the rescued, since the "
+        "sets are chosen by the outcome. The controls' sets are chosen in the same way: compare "
+        "with them.",
         ("movement",),
         *_of("movement", more_cells.MOVEMENT),
     ),

@@ -71,7 +71,7 @@ def security_sentence(curves: pd.DataFrame) -> str:
 
 def mechanisms_sentence(rows: pd.DataFrame) -> str:
     """``rows``: the overestimate table. Which mechanism hides most, and in how many rows each
-    hides something for sure: its interval is above 0.
+    hides something: its interval is above 0.
     """
     pruned = rows[rows.method != DENSE]
     if pruned.empty:
@@ -92,7 +92,7 @@ def mechanisms_sentence(rows: pd.DataFrame) -> str:
 
 
 def _above_zero(rows: pd.DataFrame, name: str) -> tuple[int, int]:
-    """In how many rows a difference is surely positive, and how many have it."""
+    """In how many rows a difference's interval lies above 0, and how many have it."""
     return int((rows[f"{name}_low"] > 0).sum()), int(rows[f"{name}_points"].notna().sum())
 
 

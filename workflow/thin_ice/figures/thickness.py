@@ -22,6 +22,7 @@ KEYS = ["run", "correctness", "norm", "method", "sparsity", "seed"]
 FIT, MARK = "fit", "thickness"
 COLUMNS = [*KEYS, "kind", "from_distance", "to_distance", "share", "low", "high", "samples", "lost"]
 FARTHEST = 0.98  # of the samples' distances; the axis ends there
+SHOWN_ON = 0.1  # of its beginning, of a step that reaches to infinity
 TITLE = "Chance to be lost, fitted to fall with distance, and the ice thickness"
 
 
@@ -94,6 +95,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, looks: dict[Pair, dict[str, str]]) -> N
         ax.axhline(share, color=FADED, linewidth=0.7, linestyle=":", zorder=1)
     for (method, sparsity, _), fit in fits.groupby(["method", "sparsity", "seed"]):
         x = fit[["from_distance", "to_distance"]].to_numpy(float).ravel()
+        x = np.where(np.isinf(x), 2 * _end(fits), x)  # a line to infinity would not be drawn
         ax.plot(
             x,
             np.repeat(fit.share.to_numpy(float), 2),
@@ -112,8 +114,12 @@ def _panel(ax: Axes, rows: pd.DataFrame, looks: dict[Pair, dict[str, str]]) -> N
 
 
 def _end(fits: pd.DataFrame) -> float:
-    """Where the axis ends: the distance that nearly all samples are below."""
-    steps = fits[np.isfinite(fits.to_distance.astype(float))].sort_values("to_distance")
+    """Where the axis ends: the distance that nearly all samples are below; a step without an end
+    is shown from its beginning a little on.
+    """
+    first, last = (fits[name].astype(float) for name in ("from_distance", "to_distance"))
+    ends = last.where(np.isfinite(last), (1 + SHOWN_ON) * first)
+    steps = fits.assign(to_distance=ends)[np.isfinite(ends)].sort_values("to_distance")
     if steps.empty:
         return 1.0
     reached = steps.samples.cumsum() >= FARTHEST * steps.samples.sum()

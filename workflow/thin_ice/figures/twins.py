@@ -12,7 +12,7 @@ from thin_ice.figures.words import number, titled
 GREY = 1  # channels
 ROW = 1.6  # inches an image with its words
 ROWS = ("sample", "twin", "difference")
-ACROSS = 8  # pictures at least, so that they are no larger where there are fewer
+ACROSS = 8  # pictures a line; they are no larger where there are fewer
 COLUMNS = [
     "run",
     "seed",
@@ -37,28 +37,30 @@ def table(finished: Finished) -> pd.DataFrame:
 
 
 def draw(_: pd.DataFrame, finished: Finished) -> Figure:
-    """Three rows of pictures a dense network: samples, twins, and the difference, magnified."""
-    shown = [one for one in finished.twins if len(one.table)]
-    widest = max(ACROSS, *(len(one.table) for one in shown))
-    figure, axes = panels([ROW] * len(ROWS) * len(shown), widest)
+    """Three rows of pictures: samples, twins, and the difference, magnified; a dense network's go
+    on in three more where they are many.
+    """
+    shown = [(one, start) for one in finished.twins for start in range(0, len(one.table), ACROSS)]
+    figure, axes = panels([ROW] * len(ROWS) * len(shown), ACROSS)
     blank(axes.flat)
-    for number_, one in enumerate(shown):
+    for number_, (one, start) in enumerate(shown):
         block = axes[len(ROWS) * number_ : len(ROWS) * (number_ + 1)]
-        _network(block, one)
-        title = titled(one.run, f"dense, seed {one.seed}", finished.runs)
-        first = block[0, 0]
-        first.set_title(f"{title}\n{first.get_title(loc='left')}", fontsize="small")
+        _network(block, one, slice(start, start + ACROSS))
+        if start == 0:
+            title = titled(one.run, f"dense, seed {one.seed}", finished.runs)
+            first = block[0, 0]
+            first.set_title(f"{title}\n{first.get_title(loc='left')}", fontsize="small")
     said = "difference: grey is none, stretched to its own largest value; the factor stands above"
     head(figure, TITLE, [key(said)])
     return figure
 
 
-def _network(block: np.ndarray, one: Twins) -> None:
+def _network(block: np.ndarray, one: Twins, part: slice) -> None:
     for ax, name in zip(block[:, 0], ROWS, strict=True):
         side = {"transform": ax.transAxes, "rotation": 90, "va": "center", "ha": "right"}
         ax.text(-0.08, 0.5, name, fontsize="small", **side)
-    images, twins = one.images.astype(float) / 255, one.twins.astype(float)
-    for place, row in enumerate(one.table.itertuples()):
+    images, twins = one.images[part].astype(float) / 255, one.twins[part].astype(float)
+    for place, row in enumerate(one.table[part].itertuples()):
         change = twins[place] - images[place]
         largest = float(np.abs(change).max()) or 1.0
         _picture(block[0, place], images[place], f"{row.label_name}")

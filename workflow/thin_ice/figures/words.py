@@ -75,9 +75,10 @@ def spread(mean: float, deviation: float, digits: int = 1) -> str:
 
 
 def interval(value: float, low: float, high: float, digits: int = 2) -> str:
-    if math.isnan(value):
-        return number(value)
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    """``value [low, high]``; the value alone where it has no interval."""
+    if math.isnan(low) and math.isnan(high):
+        return number(value, digits)
+    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
 
 
 def probability(p: float) -> str:

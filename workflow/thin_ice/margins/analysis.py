@@ -141,16 +141,17 @@ def values_of(table: pd.DataFrame, column: str, samples: pd.DataFrame) -> np.nda
 
 def pair_statistics(samples: pd.DataFrame, resamples: int, seed: int) -> dict[str, object]:
     """One row of the thin-ice table from one `sample_table`: set sizes, median distances, and how
-    well distance tells lost from kept and rescued from kept.
+    well distance tells lost from kept and rescued from kept, of the samples that have a distance.
     """
     rng = np.random.default_rng(seed)
+    measured = samples.dropna(subset="boundary_distance")
     values = {
-        name: samples.boundary_distance[samples.set == name].to_numpy(dtype=float) for name in SETS
+        name: measured.boundary_distance[measured.set == name].to_numpy(dtype=float)
+        for name in SETS
     }
-    row: dict[str, object] = {f"{name}_samples": len(values[name]) for name in SETS}
-    for name in SETS:
-        finite = len(values[name]) > 0
-        row[f"{name}_median_distance"] = float(np.median(values[name])) if finite else None
+    row: dict[str, object] = {f"{name}_samples": int((samples.set == name).sum()) for name in SETS}
+    for name, distances in values.items():
+        row[f"{name}_median_distance"] = float(np.median(distances)) if len(distances) else None
     for name in ("lost", "rescued"):
         result = auroc_with_interval(values[name], values["kept"], resamples, rng)
         row[f"auroc_{name}"] = result.value

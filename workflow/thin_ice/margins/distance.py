@@ -8,13 +8,15 @@ The distance is the envelope: the smallest that any of the members found.
 
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from thin_ice import tables
 from thin_ice.attacks.checks import checked_logits
+from thin_ice.attacks.distance_budgets import column
 from thin_ice.attacks.minimum_norm import MinimumNorm
 from thin_ice.attacks.modes import under_attack
 from thin_ice.data.split import Split
@@ -38,6 +40,12 @@ class Member:
     column: str
     norm: str
     attack: MinimumNormAttack
+
+    @classmethod
+    def of(cls, wanted: dict[str, Any]) -> "Member":
+        """The attack that a resolved study spells out: its kind, norm and options."""
+        attack = tables.load("distance_attacks", wanted["kind"])(**wanted["options"])
+        return cls(column(wanted), wanted["norm"], attack)
 
 
 def distance_table(

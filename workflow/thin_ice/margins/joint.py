@@ -147,7 +147,7 @@ def out_of_fold(predictors: Matrix, lost: Flags, seed: int) -> Values:
     """For each sample its log odds of being lost, by a model that was fitted without its fold."""
     scores = np.empty(len(lost))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    for others, own in folds.split(predictors if predictors.size else lost[:, None], lost):
+    for others, own in folds.split(predictors, lost):
         beta, _ = fit(predictors[others], lost[others])
         scores[own] = beta[0] + predictors[own] @ beta[1:]
     return scores

@@ -98,15 +98,6 @@ def ranking_statistics(scores: Values, lost: Flags, counts: Counts) -> tuple[Val
     return wins / (found[-1] * kept), precision / found[-1]
 
 
-def bootstrap_medians(values: Values, resamples: int, rng: np.random.Generator) -> Values:
-    """Medians (R,) of resamples of ``values`` (N,), N > 0."""
-    counts = plain_counts(len(values), resamples, rng)
-    ordered, size = np.sort(values), len(values)
-    upto = np.cumsum(counts[np.argsort(values)], axis=0, dtype=np.int32)
-    low, high = ((upto <= rank).sum(axis=0) for rank in ((size - 1) // 2, size // 2))
-    return (ordered[low] + ordered[high]) / 2
-
-
 def interval(draws: Values) -> tuple[float, float]:
     """At 95 %. Quantiles are draws themselves, not means of two, since some may be infinite."""
     low, high = np.quantile(draws, QUANTILES, method="inverted_cdf")

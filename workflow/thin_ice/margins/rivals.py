@@ -10,8 +10,11 @@ withstands. It ends at the first wrong iterate, as in their text; their code goe
 a sample comes back.
 adversarial_loss: the cross-entropy at that PGD's last iterate.
 
-The cross-entropy is computed in float64 from the network's float32 logits: of samples classified
-with confidence float32 leaves nothing but zeros, which could not be ranked.
+All but the margin follow from the odds (1 - p) / p against the label, whose logarithm o is computed
+in float64 from the network's float32 logits: the cross-entropy is log(1 + e^o). Of samples that are
+classified with confidence log p leaves nothing but zeros, which could not be ranked, and gradients
+so small that PGD would stand still. So PGD ascends o, whose gradient has the same direction, and
+the cross-entropy's own gradient is 1 - p times that of o.
 """
 
 from dataclasses import dataclass
@@ -73,28 +76,31 @@ def rival_table(
     return pd.DataFrame({name: values.cpu().numpy() for name, values in columns.items()})
 
 
+def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """log((1 - p) / p), float64 (N,)."""
+    logits, own = logits.double(), labels[:, None]
+    others = logits.scatter(1, own, -torch.inf).logsumexp(1)
+    return others - logits.gather(1, own).squeeze(1)
+
+
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """One value a sample, float64 (N,)."""
-    return F.cross_entropy(logits.double(), labels, reduction="none")
+    return F.softplus(log_odds(logits, labels))
 
 
 def confidence_variance(logits: Tensor, labels: Tensor) -> Tensor:
-    """p(1 - p), float32 (N,). 1 - p is the sum of the other classes, so that it keeps its digits
-    where p is nearly 1.
-    """
-    logs = logits.double().log_softmax(1)
-    own = F.one_hot(labels, logits.shape[1]).bool()
-    others = logs.masked_fill(own, -torch.inf).logsumexp(1)
-    return (logs[own] + others).exp().float()
+    """p(1 - p), float32 (N,)."""
+    odds = log_odds(logits, labels)
+    return (odds.sigmoid() * (-odds).sigmoid()).float()
 
 
 def gradient_norm(model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel) -> Tensor:
     """Dual norm of each image's gradient of the cross-entropy, float32 (N,)."""
     images = images.detach().requires_grad_(True)
     with torch.enable_grad():
-        loss = cross_entropy(model(images), labels).sum()
-        (gradient,) = torch.autograd.grad(loss, images)
-    return DUAL_NORM[threat.norm](gradient)
+        odds = log_odds(model(images), labels)
+        (gradient,) = torch.autograd.grad(odds.sum(), images)
+    return (odds.detach().sigmoid() * DUAL_NORM[threat.norm](gradient)).float()
 
 
 def attacked(
@@ -114,7 +120,7 @@ def attacked(
 
     def loss(logits: Tensor) -> Tensor:
         right.append(logits.detach().argmax(1) == labels)
-        return cross_entropy(logits, labels).sum()
+        return log_odds(logits, labels).sum()
 
     last = pgd(model, images, threat, loss, start, steps, REACH * threat.eps / steps)
     with torch.no_grad():

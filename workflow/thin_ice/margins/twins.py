@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from thin_ice.attacks.balls import LP_NORM
 from thin_ice.attacks.checks import require_evaluation_mode
 from thin_ice.attacks.modes import under_attack
+from thin_ice.attacks.threat import per_sample
 from thin_ice.data.split import Split
 from thin_ice.margins.distance import Member
 from thin_ice.tensors import write_tensors
@@ -64,11 +65,9 @@ def find_twins(
     require_evaluation_mode(model)
     images, labels = samples.floats(), samples.labels
     with under_attack(model):
-        twins, attack = _nearest(model, images, labels, members)
+        twins, distance, attack = _nearest(model, images, labels, members)
         with torch.no_grad():
             predicted = model(twins).argmax(1) if len(labels) else labels
-    in_box = ((twins >= 0) & (twins <= 1)).flatten(1).all(1)
-    distance = LP_NORM[members[0].norm](twins - images) if len(labels) else images.new_zeros(0)
     table = pd.DataFrame(
         {
             "sample_id": samples.ids.cpu().numpy(),
@@ -79,7 +78,7 @@ def find_twins(
             "attack": [members[n].column for n in attack.tolist()],
         }
     )
-    held = table[(in_box & (predicted != labels)).cpu().numpy()]
+    held = table[np.isfinite(table.distance)]
     held = held.sort_values(["distance", "sample_id"])
     order = torch.from_numpy(held.index.to_numpy(np.int64, copy=True))
     return Twins(samples.images.cpu()[order], twins.cpu()[order], held.reset_index(drop=True))
@@ -87,19 +86,28 @@ def find_twins(
 
 def _nearest(
     model: nn.Module, images: Tensor, labels: Tensor, members: list[Member]
-) -> tuple[Tensor, Tensor]:
-    """The nearest flip of each image that any member finds, (K, C, H, W), the image itself where
-    none does, and the number of that member, int64 (K,).
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The nearest flip of each image that any member finds and that holds when it is looked at
+    again, (K, C, H, W); its distance, (K,); the number of that member, int64 (K,). The image
+    itself, infinite and 0 where there is none.
     """
-    twins, nearest = images, images.new_full((len(images),), torch.inf)
+    twins, distance = images, images.new_full((len(images),), torch.inf)
     attack = torch.zeros_like(labels)
     for number, member in enumerate(members if len(labels) else []):
         found = member.attack.search(model, images, labels, member.norm)
-        nearer = found.distance < nearest
-        nearest = torch.where(nearer, found.distance, nearest)
-        attack = torch.where(nearer, number, attack)
-        twins = torch.where(nearer[:, None, None, None], found.adversarial, twins)
-    return twins, attack
+        points, size = found.adversarial, LP_NORM[member.norm](found.adversarial - images)
+        holds = found.distance.isfinite() & _is_flip(model, points, labels)
+        nearer = holds & (size < distance)
+        twins = torch.where(per_sample(nearer, points), points, twins)
+        distance, attack = torch.where(nearer, size, distance), torch.where(nearer, number, attack)
+    return twins, distance, attack
+
+
+@torch.no_grad()
+def _is_flip(model: nn.Module, points: Tensor, labels: Tensor) -> Tensor:
+    """Whether each point is an image, in the box, and misclassified: bool (K,)."""
+    in_box = ((points >= 0) & (points <= 1)).flatten(1).all(1)
+    return in_box & (model(points).argmax(1) != labels)
 
 
 def write_twins(path: Path, twins: Twins) -> None:
