@@ -164,12 +164,8 @@ def autoattack(network):
     return [100 * value for value in hand.wilson(sum(map(bool, flags)), len(flags))]
 
 
-def in_curves(report):
-    return [one for one in report.networks if one.method != "dense_again"]
-
-
 def security(report):
-    networks = in_curves(report)
+    networks = report.networks
     gaps = [standing(one)[0] - autoattack(one)[0] for one in networks]
     above = sum(standing(one)[0] > autoattack(one)[2] for one in networks)
     failed = sum(standing(one)[1] > 0 for one in networks)
