@@ -20,6 +20,7 @@ from thin_ice.attacks.checks import require_evaluation_mode
 from thin_ice.attacks.modes import under_attack
 from thin_ice.data.split import Split
 from thin_ice.margins.distance import Member
+from thin_ice.progress import Progress
 from thin_ice.tensors import write_tensors
 
 FORMAT = "thin-ice-twins-1"
@@ -93,12 +94,15 @@ def _nearest(
     """
     twins, nearest = images, images.new_full((len(images),), torch.inf)
     attack = torch.zeros_like(labels)
-    for number, member in enumerate(members if len(labels) else []):
+    wanted = members if len(labels) else []
+    progress = Progress("search", len(wanted))
+    for number, member in enumerate(progress.each(wanted)):
         found = member.attack.search(model, images, labels, member.norm)
         nearer = found.distance < nearest
         nearest = torch.where(nearer, found.distance, nearest)
         attack = torch.where(nearer, number, attack)
         twins = torch.where(nearer[:, None, None, None], found.adversarial, twins)
+    progress.close()
     return twins, attack
 
 
