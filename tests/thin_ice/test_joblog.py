@@ -111,6 +111,8 @@ def test_a_process_of_this_machine_that_is_gone_was_killed(log):
     assert (found.state, found.killed) == ("failed", True)
     found = log(gone + f"{STAMP} INFO done in 3.1 s: x\n")
     assert (found.state, found.killed) == ("ended", False)
+    found = log(gone.replace(platform.node(), "elsewhere") + EPOCH.format(41))
+    assert (found.state, found.killed) == ("running", False)
 
 
 def test_of_a_long_log_only_the_end_is_read(log, monkeypatch):
