@@ -51,6 +51,7 @@ lock: $(READY)
 	$(BIN)/python -m pip install --quiet --upgrade -r envs/requirements.in
 	@echo "# The lock of envs/requirements.in, made by \`make lock\`; torch is pinned in the Makefile." > envs/requirements.txt
 	$(BIN)/python -m pip freeze --all --exclude-editable | grep -vE '^(torch|pip|wheel)==' >> envs/requirements.txt
+	$(BIN)/python envs/make_environments.py
 
 clean:
 	rm -rf $(VENV) .snakemake

@@ -7,6 +7,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 from snakemake.utils import min_version
 
@@ -15,16 +16,27 @@ min_version("9.0")
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from thin_ice import checkout
+from thin_ice.commands.watch import failures
 from thin_ice.errors import ThinIceError
+from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from
 from thin_ice.study.plan import Network
 from thin_ice.study.site import site_of
+from thin_ice.study.watching import standings
 
 checkout.use_in_jobs()
 
 # On a node Snakemake only waits for the job, whom alone the warning before its time limit concerns.
 if not workflow.is_main_process:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+# With --sdm conda or --sdm apptainer a job's software comes from envs/, its library from here.
+SOFTWARE = {str(method) for method in workflow.deployment_settings.deployment_method}
+if SOFTWARE:
+    shell.prefix(checkout.before_commands(SOFTWARE))
+
+
+container: f"{workflow.basedir}/envs/thin-ice.sif"
 
 
 report: "workflow/report/workflow.rst"
@@ -75,8 +87,11 @@ onsuccess:
     end()
 
 
+# What failed is shown with the end of its log, also where a job was killed without a word.
 onerror:
     end()
+    if workflow.is_main_process:
+        logger.error("\n".join(failures(standings(Path(STUDY_FOLDER), planned_jobs(STUDY)))))
 
 
 rule all:

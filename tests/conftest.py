@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import copy
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -78,3 +79,14 @@ def altered(miniature: dict) -> Callable[[str, object], dict]:
         return miniature
 
     return alter
+
+
+@pytest.fixture
+def messages(caplog, monkeypatch):
+    """What the library logs, whatever other tests did to its logger."""
+    logger = logging.getLogger("thin_ice")
+    monkeypatch.setattr(logger, "propagate", False)
+    logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO, logger="thin_ice"):
+        yield lambda: [record.getMessage() for record in caplog.records]
+    logger.removeHandler(caplog.handler)

@@ -9,6 +9,8 @@ rule dataset:
         record=f"{STUDY_FOLDER}/data/{{dataset}}/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/dataset-{{dataset}}.log",
+    conda:
+        "../../envs/cpu.yaml"
     resources:
         **resources_of("dataset"),
     params:

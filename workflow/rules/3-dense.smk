@@ -13,6 +13,8 @@ rule dense:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense.log",
     wildcard_constraints:
         run=any_of(STUDY.runs_from(elsewhere=False)),
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
         **resources_of("dense"),
@@ -22,7 +24,7 @@ rule dense:
         "Train the dense network of {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice dense --job {params.job:q} --dataset {input.dataset:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"
 
 
 rule external:
@@ -36,6 +38,8 @@ rule external:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense.log",
     wildcard_constraints:
         run=any_of(STUDY.runs_from(elsewhere=True)),
+    conda:
+        "../../envs/cpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
         **resources_of("external"),
@@ -46,4 +50,4 @@ rule external:
     shell:
         "python -m thin_ice external --job {params.job:q} --dataset {input.dataset:q}"
         " --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

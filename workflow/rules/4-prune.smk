@@ -12,6 +12,8 @@ rule prune:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/pruned/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-prune.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
         **resources_of("prune"),
@@ -22,4 +24,4 @@ rule prune:
     shell:
         "python -m thin_ice prune --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

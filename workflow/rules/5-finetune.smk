@@ -14,6 +14,8 @@ rule finetune:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{tuned}}/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{tuned}}-finetune.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
         **resources_of("finetune"),
@@ -24,7 +26,7 @@ rule finetune:
     shell:
         "python -m thin_ice finetune --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"
 
 
 # Only a study with selection_on_test asks for it.
@@ -40,6 +42,8 @@ rule selection:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/selection/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-selection.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
         **resources_of("selection"),
@@ -50,4 +54,4 @@ rule selection:
     shell:
         "python -m thin_ice selection --job {params.job:q} --dataset {input.dataset:q}"
         " --pruned {input.pruned:q} --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

@@ -13,6 +13,8 @@ rule autoattack:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/autoattack/shard{{shard}}/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-autoattack{{shard}}.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
         **resources_of("autoattack"),
@@ -23,7 +25,7 @@ rule autoattack:
     shell:
         "python -m thin_ice autoattack --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"
 
 
 rule evaluate:
@@ -39,6 +41,8 @@ rule evaluate:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/evaluation/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-evaluate.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
         **resources_of("evaluate"),
@@ -49,4 +53,4 @@ rule evaluate:
     shell:
         "python -m thin_ice evaluate --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --shards {input.shards:q} --checks {input.checks:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

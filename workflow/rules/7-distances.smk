@@ -11,6 +11,8 @@ rule distances:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/distances/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-distances.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
         **resources_of("distances"),
@@ -21,4 +23,4 @@ rule distances:
     shell:
         "python -m thin_ice distances --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

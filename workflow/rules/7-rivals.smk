@@ -11,6 +11,8 @@ rule rivals:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/rivals/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense-rivals.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
         **resources_of("rivals"),
@@ -21,4 +23,4 @@ rule rivals:
     shell:
         "python -m thin_ice rivals --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

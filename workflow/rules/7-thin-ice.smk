@@ -13,6 +13,8 @@ rule breaking:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/breaking/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense-breaking.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
         **resources_of("breaking"),
@@ -24,7 +26,7 @@ rule breaking:
         "python -m thin_ice breaking --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --samples {input.samples:q} --distances {input.distances:q}"
         " --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"
 
 
 rule twins:
@@ -39,6 +41,8 @@ rule twins:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/twins/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense-twins.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
         **resources_of("twins"),
@@ -49,4 +53,4 @@ rule twins:
     shell:
         "python -m thin_ice twins --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --distances {input.distances:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

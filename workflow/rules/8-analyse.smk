@@ -31,6 +31,8 @@ rule analyse:
         record=f"{STUDY_FOLDER}/{{run}}/analysis/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/analyse.log",
+    conda:
+        "../../envs/analysis.yaml"
     resources:
         **resources_of("analyse"),
     params:

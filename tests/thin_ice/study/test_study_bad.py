@@ -156,6 +156,9 @@ BAD = [
         ["in L2 fab alone", "misclassified", "fmn or apgd"],
     ),
     ("resources.gpus", 2, ["resources", "'gpus'", "threads"]),
+    ("resources.scratch", "scratch", ["resources.scratch", "'scratch'", "absolute", "$TMPDIR"]),
+    ("resources.scratch", "", ["resources.scratch", "''", "absolute", "$TMPDIR"]),
+    ("resources.scratch", 5, ["resources.scratch", "5", "string or null"]),
 ]
 
 

@@ -1,0 +1,169 @@
+"""Whoever watches sees which jobs are finished, how far the running ones are, and who failed."""
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_study import TINY, arguments_of
+
+import thin_ice
+from thin_ice.commands import watch
+from thin_ice.commands.cli import main
+from thin_ice.joblog import last_attempt
+from thin_ice.study.jobs import planned_jobs
+from thin_ice.study.load import study_from
+from thin_ice.study.watching import log_of, standings
+
+EPOCHS = 50_000  # so many that none ends while somebody looks
+STUDY = study_from(TINY | {"training": TINY["training"] | {"dense": {"epochs": EPOCHS}}})
+JOBS = {job.stage: job for job in planned_jobs(STUDY)}
+
+
+def start(job, root, **environment):
+    """A job's process, as a rule starts it."""
+    words = [sys.executable, "-m", "thin_ice", *arguments_of(job, root)]
+    words += ["--log", str(root / log_of(job))]
+    library = {"PYTHONPATH": str(Path(thin_ice.__file__).parents[1])}
+    return subprocess.Popen(
+        words, stderr=subprocess.DEVNULL, env=os.environ | library | environment
+    )
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A study of which the first two jobs are finished."""
+    root = tmp_path_factory.mktemp("results") / "tiny"
+    for stage in ("study", "dataset"):
+        assert start(JOBS[stage], root).wait() == 0
+    return root
+
+
+@pytest.fixture
+def dense(root):
+    """The training, under way."""
+    process = start(JOBS["dense"], root, SLURM_JOB_ID="321")
+    log = root / log_of(JOBS["dense"])
+    deadline = time.monotonic() + 120
+    while not ((found := last_attempt(log)) and found.unit and found.pid == process.pid):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def look(root, capsys, *options):
+    status = main(["watch", str(root), *options])
+    return status, capsys.readouterr().out
+
+
+def line_of(stage, printed):
+    """The only line about a job of this stage, without the counts."""
+    (line,) = [x for x in printed.splitlines() if x.startswith((f"{stage}  ", f"failed: {stage}"))]
+    return line
+
+
+def test_a_running_job_says_how_far_it_is_and_where_it_runs(root, dense, capsys):
+    status, printed = look(root, capsys)
+    assert status == 0
+    assert f"{len(list(planned_jobs(STUDY)))} jobs, 2 finished, 1 running, " in printed
+    stage, folder, epoch, *facts, left, host, age = line_of("dense", printed).split("  ")
+    assert (stage, folder) == ("dense", JOBS["dense"].folder)
+    done, total = map(int, epoch.removeprefix("epoch ").split("/"))
+    assert (0 < done < total) == (total == EPOCHS)
+    assert any(fact.startswith("loss ") for fact in facts)
+    assert left.startswith("left ")
+    assert host == f"{platform.node()}, Slurm job 321"
+    assert age.startswith("last line 0:")
+
+
+def test_a_job_that_is_killed_without_a_word_has_failed(root, dense, capsys):
+    dense.kill()
+    dense.wait()
+    status, printed = look(root, capsys)
+    assert status == 1
+    assert line_of("dense", printed).endswith(str(root / log_of(JOBS["dense"])))
+    assert "INFO epoch" in printed
+    assert f"its process on {platform.node()} is gone" in printed
+
+
+def test_a_job_that_was_asked_to_end_waits_to_go_on(root, dense, capsys):
+    dense.send_signal(signal.SIGTERM)
+    assert dense.wait() == 128 + signal.SIGTERM
+    status, printed = look(root, capsys)
+    assert status == 0
+    assert line_of("dense", printed).endswith("stopped by a signal, goes on when it is run again")
+    assert "1 stopped" in printed
+
+
+def test_a_failed_job_shows_its_log_and_the_end_of_it(root, capsys):
+    """Its network is not there."""
+    assert start(JOBS["rivals"], root).wait() == 1
+    status, printed = look(root, capsys)
+    assert status == 1
+    log = root / log_of(JOBS["rivals"])
+    assert line_of("rivals", printed).endswith(str(log))
+    assert "model.safetensors does not exist" in printed
+    log.unlink()
+
+
+def test_a_job_that_crashes_leaves_the_place_in_its_log(root, capsys):
+    """As compiled code can: by a signal that no Python code sees."""
+    process = start(JOBS["dense"], root)
+    log = root / log_of(JOBS["dense"])
+    while not ((found := last_attempt(log)) and found.pid == process.pid):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGSEGV)
+    process.wait()
+    _, printed = look(root, capsys)
+    assert "Fatal Python error: Segmentation fault" in log.read_text()
+    assert line_of("dense", printed).startswith("failed: ")
+    assert "is gone" not in printed
+
+
+def test_a_finished_job_that_is_made_again_is_running_and_then_finished(root):
+    job = JOBS["dataset"]
+    (root / job.record).rename(root / "aside.json")
+    (standing,) = standings(root, [job])
+    assert standing.state == "waiting"
+    (root / "aside.json").rename(root / job.record)
+    (standing,) = standings(root, [job])
+    assert standing.state == "finished"
+
+
+def test_following_ends_when_all_is_finished(root, tmp_path, capsys, monkeypatch):
+    """And looks again until then."""
+    looks = []
+    monkeypatch.setattr(watch, "planned_jobs", lambda study: [JOBS["study"], JOBS["dataset"]])
+    record = root / JOBS["dataset"].record
+    record.rename(tmp_path / "aside.json")
+
+    def sleep(seconds):
+        looks.append(seconds)
+        (tmp_path / "aside.json").rename(record)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    status, printed = look(root, capsys, "--follow", "--every", "3")
+    assert (status, looks) == (0, [3.0])
+    assert "2 jobs, 1 finished, 1 waiting" in printed
+    assert "2 jobs, 2 finished\n" in printed
+
+
+def test_the_study_that_runs_is_looked_at_and_not_the_one_of_that_name_here(root, capsys):
+    saved = yaml.safe_load((root / "study/study.yaml").read_text())
+    assert saved["training"]["dense"]["epochs"] == EPOCHS
+    _, printed = look(root, capsys)
+    count = len(planned_jobs(STUDY))
+    other = root.parent / "other.yaml"
+    other.write_text(yaml.safe_dump(TINY | {"seeds": [0, 1]}))
+    _, more = look(root, capsys, "--study", str(other))
+    assert f": {count} jobs" in printed
+    assert f": {count} jobs" not in more
