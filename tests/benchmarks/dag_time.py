@@ -28,6 +28,16 @@ STUDY = {
     "sparsities": [0.5, 0.9, 0.99],
     "autoattack": {"shard_size": 100},
 }
+# 10 methods x 2 networks x 2 datasets x 3 sparsities x 3 seeds; which methods is all one here.
+GRID = STUDY | {
+    "name": "grid",
+    "seeds": [0, 1, 2],
+    "datasets": {name: {"kind": "cifar10", "download": True} for name in ("one", "another")},
+    "models": {"resnet18": {}, "vgg16_bn": {}},
+    "methods": {f"method{number}": {"kind": "lwm"} for number in range(10)},
+    "autoattack": {"shard_size": 1000},
+}
+
 # The barest: one parameter, one file that each job reads of the one before, in chains of three.
 BAREST = """
 rule all:
@@ -105,7 +115,10 @@ def dry_run(folder: Path, snakefile: Path, *arguments: str) -> DryRun:
 
 def ours(folder: Path, jobs: int) -> DryRun:
     """A study with about so many jobs: more of them by more seeds."""
-    study = STUDY | {"seeds": list(range(max(1, round(jobs / A_SEED))))}
+    return of_a_study(STUDY | {"seeds": list(range(max(1, round(jobs / A_SEED))))}, folder)
+
+
+def of_a_study(study: dict, folder: Path) -> DryRun:
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     configfile = str(folder / "study.yaml")
     return dry_run(folder, REPOSITORY / "Snakefile", "--configfile", configfile)
@@ -142,3 +155,8 @@ if __name__ == "__main__":
             ratio = one.seconds / other.seconds
             cells += [f"{other.seconds:.1f}", f"{other.memory:.0f}", f"{ratio:.2f}"]
         print(f"| {' | '.join(cells)} |", flush=True)
+    full = yaml.safe_load((REPOSITORY / FULL).read_text())
+    for study in (full, GRID):
+        with tempfile.TemporaryDirectory() as folder:
+            one = of_a_study(study, Path(folder))
+        print(f"{study['name']}: {one.jobs:,} jobs, {one.seconds:.1f} s, {one.memory:.0f} MiB")
