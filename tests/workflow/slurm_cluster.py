@@ -79,6 +79,8 @@ class Cluster:
     daemons: list[Path] = field(default_factory=list)
 
     def __enter__(self) -> "Cluster":
+        if reason := why_not():
+            raise RuntimeError(reason)
         self._configure()
         try:
             self._start()

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -30,8 +31,13 @@ STUDY = MINIATURE | {
     "resources": {"mem_mb": 2000},
 }
 RUN = "digits-digits_cnn-pgd_at/seed0"
-# A test cannot wait 40 s for the first look at a job, and there is no accounting to ask.
-SITE = {"slurm-status-command": "squeue", "slurm-init-seconds-before-status-checks": 5}
+# A test cannot wait 40 s for the first look at a job; there is no accounting to ask. The warning
+# of fine-tuning is a signal that says nothing (WINCH), so that it does run into its limit.
+SITE = {
+    "slurm-status-command": "squeue",
+    "slurm-init-seconds-before-status-checks": 5,
+    "set-resources": {"finetune": {"slurm_extra": "--signal=28@1"}},
+}
 COPIED = ("Snakefile", "slurm", "workflow", "envs", "pyproject.toml")
 ON_GPU = {
     *("dense", "prune", "finetune", "autoattack", "evaluate", "distances", "indicators"),
@@ -127,13 +133,19 @@ class Run:
     def _waits(self, number):
         return self.cluster.job(number)["JobState"] == "PENDING"
 
-    def warn(self, number, variant):
-        """What comes before the end of a job's time."""
-        self.signal(variant, signal.SIGCONT)
-        self.cluster.call("scancel", "--signal=USR1", number)
+    def hold(self, variant):
+        """Keep a network's training where it is: Slurm wakes who is stopped before its limit."""
+
+        def stop():
+            while processes := list(_processes_that_train(self.results, variant)):
+                for process in processes:
+                    os.kill(process, signal.SIGSTOP)
+                time.sleep(0.1)
+
+        threading.Thread(target=stop, daemon=True).start()
 
     def run_into_its_limit(self, number):
-        """Its process stands still, so it saves nothing any more, and its time runs out."""
+        """Have little time left."""
         self.cluster.call("scontrol", "update", f"JobId={number}", "TimeLimit=1")
 
 
@@ -177,10 +189,11 @@ def ran(tmp_path_factory):
         run = Run(cluster, checkout(folder / "checkout", STUDY))
         try:
             numbers = run.caught("dense")
-            run.preempt(numbers["dense"], "dense")
+            run.run_into_its_limit(numbers["dense"])
             numbers |= run.caught("dense_again", "lwm-0.9")
+            run.hold("dense_again")
             run.run_into_its_limit(numbers["dense_again"])
-            run.warn(numbers["lwm-0.9"], "lwm-0.9")
+            run.preempt(numbers["lwm-0.9"], "lwm-0.9")
             run.status = run.process.wait(2 * PATIENCE)
         finally:
             run.process.kill()
@@ -218,21 +231,28 @@ def went_on(run, variant):
 
 def test_a_preempted_job_starts_again_under_its_number_and_goes_on(ran):
     run, jobs, numbers = ran
-    (job,) = attempts(jobs, "dense")
-    assert job["JobId"] == numbers["dense"]
+    (job,) = attempts(jobs, "lwm-0.9")
+    assert job["JobId"] == numbers["lwm-0.9"]
     assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1")
+    assert went_on(run, "lwm-0.9")
+
+
+def test_a_job_that_slurm_warns_of_its_limit_saves_itself_and_is_submitted_again(ran):
+    run, jobs, numbers = ran
+    first, second = attempts(jobs, "dense")
+    assert first["JobId"] == numbers["dense"]
+    assert [first["JobState"], second["JobState"]] == ["FAILED", "COMPLETED"]
+    assert "asked to end by SIGUSR1" in slurm_log(run, first)
     assert went_on(run, "dense")
 
 
-def test_a_job_warned_of_its_end_saves_itself_and_is_submitted_again_with_more(ran):
-    run, jobs, numbers = ran
-    first, second = attempts(jobs, "lwm-0.9")
-    assert first["JobId"] == numbers["lwm-0.9"]
-    assert [first["JobState"], second["JobState"]] == ["FAILED", "COMPLETED"]
-    assert minutes(second) == 2 * minutes(first)
-    assert second["MinMemoryNode"] == "4000M"
-    assert first["MinMemoryNode"] == "2000M"
-    assert went_on(run, "lwm-0.9")
+def test_the_next_attempt_is_asked_more_for(ran):
+    _, jobs, _ = ran
+    for variant in ("dense", "dense_again"):
+        first, second = attempts(jobs, variant)
+        assert [first["MinMemoryNode"], second["MinMemoryNode"]] == ["2000M", "4000M"]
+        (untouched,) = attempts(jobs, "lwm-0.9")
+        assert minutes(second) == 2 * minutes(untouched)
 
 
 def test_a_job_killed_by_its_time_limit_is_submitted_again_and_goes_on(ran):
@@ -240,6 +260,12 @@ def test_a_job_killed_by_its_time_limit_is_submitted_again_and_goes_on(ran):
     first, second = attempts(jobs, "dense_again")
     assert [first["JobState"], second["JobState"]] == ["TIMEOUT", "COMPLETED"]
     assert went_on(run, "dense_again")
+
+
+def slurm_log(run, job):
+    """What Slurm kept of a job's output; its own log Snakemake empties before each attempt."""
+    (path,) = (run.folder / "results" / "slurm_logs").rglob(f"{job['JobId']}.log")
+    return path.read_text()
 
 
 def minutes(job):
