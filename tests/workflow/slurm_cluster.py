@@ -120,7 +120,7 @@ class Cluster:
         run = Path("/run/munge")
         run.mkdir(exist_ok=True)
         shutil.chown(run, "munge", "munge")
-        if not _alive(run / "munged.pid"):
+        if _pid(run / "munged.pid") is None:
             as_munge = ("runuser", "-u", "munge", "--")
             self.call(*as_munge, "/usr/sbin/munged", f"--pid-file={run}/munged.pid")
             self.daemons.append(run / "munged.pid")
@@ -158,18 +158,28 @@ class Cluster:
         return done.stdout
 
 
-def _alive(pid_file: Path) -> bool:
+def _pid(pid_file: Path) -> int | None:
+    """Of a daemon that lives."""
     try:
-        os.kill(int(pid_file.read_text()), 0)
-    except (FileNotFoundError, ValueError, ProcessLookupError):
+        pid = int(pid_file.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return pid if _alive(pid) else None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return False
     return True
 
 
 def _stop(pid_file: Path) -> None:
-    if not _alive(pid_file):
+    """End a daemon, and wait until it has: it removes its pid file before."""
+    if (pid := _pid(pid_file)) is None:
         return
-    os.kill(int(pid_file.read_text()), signal.SIGTERM)
+    os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + 15
-    while _alive(pid_file) and time.monotonic() < deadline:
+    while _alive(pid) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -138,8 +139,9 @@ class Run:
 
         def stop():
             while processes := list(_processes_that_train(self.results, variant)):
-                for process in processes:
-                    os.kill(process, signal.SIGSTOP)
+                with suppress(ProcessLookupError):
+                    for process in processes:
+                        os.kill(process, signal.SIGSTOP)
                 time.sleep(0.1)
 
         threading.Thread(target=stop, daemon=True).start()
