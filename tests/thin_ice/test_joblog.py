@@ -115,10 +115,20 @@ def test_a_process_of_this_machine_that_is_gone_was_killed(log):
     assert (found.state, found.killed) == ("running", False)
 
 
-def test_of_a_long_log_only_the_end_is_read(log, monkeypatch):
+def test_of_a_long_log_the_end_is_kept_and_where_its_attempt_began(log, monkeypatch):
     lines = [EPOCH.format(n) for n in range(300)]
     monkeypatch.setattr(joblog, "TAIL", 10 * len(lines[-1]) + 5)
-    found = log(AWAY + "".join(lines))
+    found = log(HERE + ERROR + AWAY + "".join(lines))
     assert found.done == 299
     assert found.lines == tuple(line.rstrip("\n") for line in lines[-10:])
-    assert found.host is None
+    assert (found.host, found.pid, found.slurm) == ("elsewhere", 7, "41_2")
+    assert log("".join(lines)).host is None
+
+
+def test_a_process_with_a_long_log_that_is_gone_was_killed(log, monkeypatch):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    monkeypatch.setattr(joblog, "TAIL", 200)
+    gone = HERE.replace(f"pid {os.getpid()}", f"pid {process.pid}")
+    found = log(gone + "".join(EPOCH.format(n) for n in range(30)))
+    assert (found.state, found.killed) == ("failed", True)
