@@ -101,6 +101,23 @@ def test_nothing_changes_where_jobs_share_no_gpus(start):
     assert said == "{'visible_devices': '3'}\n"
 
 
+def test_a_user_without_a_name_claims_a_device(start):
+    """As in a container, whose list of users need not have the one who started it."""
+    nameless = "import os, pwd\npwd.getpwuid = {}.__getitem__\n"
+    unnamed = dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), "")
+    assert held(start(nameless + HOLDER, 0, number="1", **unnamed)) == "0"
+
+
+def test_a_claim_that_cannot_be_written_is_one_sentence(start, tmp_path):
+    """Somebody's link in the way: it is not followed."""
+    (tmp_path / f"thin-ice-{os.getuid()}-gpu-0.lock").symlink_to(tmp_path / "elsewhere")
+    said, complaint = start(HOLDER, 0, number="1").communicate(timeout=60)
+    assert said == ""
+    assert "ThinIceError: cannot claim GPU 0: " in complaint
+    assert "TMPDIR can name another folder" in complaint
+    assert not (tmp_path / "elsewhere").exists()
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "two", "1.5"])
 def test_a_bad_number_is_one_sentence(number):
     words = [sys.executable, "-m", "thin_ice", "rivals", "--job", "{}"]
