@@ -1,8 +1,10 @@
 """The lock of a study's results: one holder at a time, and none that is dead."""
 
+import errno
 import fcntl
 import os
 import platform
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import thin_ice
-from thin_ice.one_run import FILE, AlreadyRunning, RunLock
+from thin_ice.one_run import FILE, AlreadyRunning, NotWritable, RunLock
 
 HOLDER = """
 import sys, time
@@ -66,6 +68,55 @@ def test_a_removed_file_does_not_let_two_in(tmp_path):
         RunLock(tmp_path, "later")
     second.release()
     first.release()
+
+
+def test_letting_go_of_a_removed_file_leaves_the_next_runs(tmp_path):
+    first = RunLock(tmp_path, "noon")
+    (tmp_path / FILE).unlink()
+    second = RunLock(tmp_path, "one")
+    first.release()
+    with pytest.raises(AlreadyRunning, match="since one"):
+        RunLock(tmp_path, "later")
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def no_folder(folder):
+    folder.write_text("a file in the way")
+
+
+def no_file(folder):
+    """What another user's file is to whoever may not write it: opening it fails."""
+    (folder / FILE).mkdir(parents=True)
+
+
+@pytest.mark.parametrize("spoil", [no_folder, no_file])
+def test_results_that_cannot_be_written_are_one_sentence(tmp_path, spoil):
+    spoil(tmp_path / "study")
+    with pytest.raises(NotWritable, match=f"cannot lock .*study for this run: .*{FILE}$"):
+        RunLock(tmp_path / "study", "noon")
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(NotWritable, match="cannot lock"):
+            RunLock(tmp_path, "noon").release()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_file_system_without_locks_is_warned_of_and_written_to(tmp_path, monkeypatch, messages):
+    def refused(descriptor, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    lock = RunLock(tmp_path, "noon")
+    (warning,) = messages()
+    assert "No locks available; see that no other run writes" in warning
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_fork_of_the_run_does_not_let_go(tmp_path):
