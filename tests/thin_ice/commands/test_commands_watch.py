@@ -139,6 +139,35 @@ def test_a_finished_job_that_is_made_again_is_running_and_then_finished(root):
     assert standing.state == "finished"
 
 
+@pytest.mark.parametrize("key", ["train_minutes", "attack_minutes"])
+def test_a_study_that_another_version_saved_is_one_sentence(tmp_path, capsys, key):
+    """It says which file, which key, and what to do; with a study of today's it is looked at."""
+    saved, now = tmp_path / "tiny/study/study.yaml", tmp_path / "now.yaml"
+    saved.parent.mkdir(parents=True)
+    saved.write_text(yaml.safe_dump(TINY | {"resources": {key: 60}}))
+    now.write_text(yaml.safe_dump(TINY))
+    assert main(["watch", str(tmp_path / "tiny")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"study {saved}: resources: unknown key '{key}'; allowed: threads, ")
+    assert said.endswith("; or name a study that can be read with --study\n")
+    assert look(tmp_path / "tiny", capsys, "--study", str(now))[0] == 0
+
+
+@pytest.mark.parametrize("every", ["0", "-1", "nan", "inf", "soon"])
+def test_a_bad_pause_is_refused(root, every, capsys):
+    with pytest.raises(SystemExit):
+        main(["watch", str(root), "--follow", "--every", every])
+    assert every in capsys.readouterr().err
+
+
+def test_whoever_follows_ends_it_in_the_middle_of_a_look_too(root, capsys, monkeypatch):
+    def interrupted(root, jobs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "standings", interrupted)
+    assert look(root, capsys, "--follow")[0] == 0
+
+
 def test_following_ends_when_all_is_finished(root, tmp_path, capsys, monkeypatch):
     """And looks again until then."""
     looks = []

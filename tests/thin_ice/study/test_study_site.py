@@ -56,15 +56,20 @@ BAD = [
     ("gflops: 0", ["gflops", "0", "more than 0"]),
     ("gflops: fast", ["gflops", "'fast'", "number"]),
     ("- gpu", ["['gpu']", "object"]),
+    ("false", ["False", "object"]),
+    ("{1: 2, gpus: {}}", ["unknown key 1, 'gpus'", "allowed: gflops, gpu, cpu"]),
+    ("gpu:", ["gpu: None", "object"]),
     ("gpu: [", ["cannot read"]),
 ]
 
 
 @pytest.mark.parametrize(("text", "words"), BAD)
 def test_a_bad_site_is_one_sentence(tmp_path, text, words):
+    path = written(tmp_path, text)
     with pytest.raises(BadSite) as error:
-        site_from_file(written(tmp_path, text))
-    assert all(word in str(error.value) for word in ["site: ", *words])
+        site_from_file(path)
+    assert str(error.value).startswith("site")
+    assert all(word in str(error.value) for word in [str(path), *words])
 
 
 def test_the_site_is_the_named_file_or_the_checkouts_or_none(tmp_path):
