@@ -84,10 +84,13 @@ def lines(root: Path, found: list[Standing]) -> Iterator[str]:
     yield from failures(found)
 
 
-def failures(found: list[Standing]) -> Iterator[str]:
-    """Of each failed job, after an empty line, the path and the end of its log."""
+def failures(found: list[Standing], ended: bool = False) -> Iterator[str]:
+    """Of each failed job, after an empty line, the path and the end of its log.
+
+    ``ended``: no job runs any more, so one whose log says that it does was killed, wherever it ran.
+    """
     for one in found:
-        if one.state == FAILED:
+        if one.state == FAILED or (ended and one.state == RUNNING):
             yield ""
             yield from _failure(one)
 
@@ -133,5 +136,6 @@ def _failure(one: Standing) -> Iterator[str]:
     """The log's path and its last lines; a job that ended without a word is said to have."""
     yield f"failed: {one.job.stage}  {one.job.folder}  {one.log}"
     yield from (f"    {line}" for line in one.attempt.lines[-LINES:])
-    if one.attempt.killed:
-        yield f"    (its process on {one.attempt.host} is gone: killed, or out of memory)"
+    if one.attempt.killed or one.state == RUNNING:
+        where = f" on {one.attempt.host}" if one.attempt.host else ""
+        yield f"    (its process{where} is gone: killed, or out of memory)"
