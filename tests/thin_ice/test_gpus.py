@@ -9,8 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tiny_study import TINY, arguments_of, run_job
 
 import thin_ice
+from thin_ice.study.jobs import planned_jobs
+from thin_ice.study.load import study_from
 
 LIBRARY = Path(thin_ice.__file__).parents[1]
 HOLDER = """
@@ -116,6 +119,20 @@ def test_a_claim_that_cannot_be_written_is_one_sentence(start, tmp_path):
     assert "ThinIceError: cannot claim GPU 0: " in complaint
     assert "TMPDIR can name another folder" in complaint
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_job_that_claimed_a_gpu_that_is_not_there_says_that_it_runs_on_the_cpu(tmp_path):
+    """More were announced than there are: an unknown device is one that no machine has."""
+    jobs = {job.stage: job for job in planned_jobs(study_from(TINY))}
+    run_job(jobs["dataset"], tmp_path)
+    words = [sys.executable, "-m", "thin_ice", *arguments_of(jobs["dense"], tmp_path)]
+    own = {"TMPDIR": str(tmp_path), "PYTHONPATH": str(LIBRARY)}
+    for number, warned in (("1", 1), ("", 0)):
+        shared = {"THIN_ICE_GPUS": number, "CUDA_VISIBLE_DEVICES": "GPU-7f3a"}
+        log = tmp_path / f"{number}.log"
+        subprocess.run([*words, "--log", log], env=os.environ | own | shared, check=True)
+        said = "WARNING GPU GPU-7f3a was claimed and torch sees none: on the CPU\n"
+        assert log.read_text().count(said) == warned
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "1.5"])

@@ -39,6 +39,12 @@ def settle(computes: bool) -> None:
     os.environ[VISIBLE] = _claim(devices) if computes and devices else ""
 
 
+def warn_of(device: str) -> None:
+    """A device was claimed and torch sees none: there are fewer than `NUMBER` says, or none."""
+    if _claims and device == "cpu":
+        log.warning("GPU %s was claimed and torch sees none: on the CPU", os.environ[VISIBLE])
+
+
 def visible() -> dict[str, str]:
     """For the record: which devices this process was left, where somebody has said so."""
     return {"visible_devices": os.environ[VISIBLE]} if VISIBLE in os.environ else {}
