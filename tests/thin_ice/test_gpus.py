@@ -58,11 +58,19 @@ def test_six_jobs_on_three_devices_never_share_one(start):
         said, complaint = job.communicate(timeout=60)
         device, since, until = said.split()
         times.setdefault(device, []).append((float(since), float(until)))
-        assert complaint == "" or "waiting for a GPU: 0, 1, 2" in complaint
+        assert complaint in ("", "waiting for a GPU: 0, 1, 2 are in use\n")  # once
     assert set(times) <= {"0", "1", "2"}
     for spans in times.values():
         spans.sort()
         assert all(one[1] <= other[0] for one, other in pairwise(spans))
+
+
+def test_a_job_that_has_a_device_keeps_it_and_takes_no_other(start):
+    again = HOLDER.replace(
+        "print(gpus.vis", "gpus.settle(True); gpus.settle(False)\nprint(gpus.vis"
+    )
+    first, second = (start(again, 60, number="2") for _ in range(2))
+    assert {held(first), held(second)} == {"0", "1"}
 
 
 def test_a_killed_job_frees_its_device(start):

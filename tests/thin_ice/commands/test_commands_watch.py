@@ -16,6 +16,7 @@ import thin_ice
 from thin_ice.commands import watch
 from thin_ice.commands.cli import main
 from thin_ice.joblog import last_attempt
+from thin_ice.study import watching
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from
 from thin_ice.study.watching import log_of, standings
@@ -92,6 +93,18 @@ def test_a_job_that_is_killed_without_a_word_has_failed(root, dense, capsys):
     assert line_of("dense", printed).endswith(str(root / log_of(JOBS["dense"])))
     assert "INFO epoch" in printed
     assert f"its process on {platform.node()} is gone" in printed
+
+
+def test_a_job_that_ends_while_its_log_is_read_is_finished(tmp_path, monkeypatch):
+    job = JOBS["dense"]
+
+    def ends(log):
+        (tmp_path / job.record).parent.mkdir(parents=True)
+        (tmp_path / job.record).touch()
+
+    monkeypatch.setattr(watching, "last_attempt", ends)
+    (standing,) = standings(tmp_path, [job])
+    assert standing.state == "finished"
 
 
 AWAY = "2026-03-01 12:00:00,000 INFO started on node7, pid 7, Slurm job 41\n"
