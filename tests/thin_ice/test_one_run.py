@@ -51,12 +51,29 @@ def test_a_killed_run_locks_nothing(holder, tmp_path):
 
 def test_a_released_lock_leaves_no_file_and_lets_the_next_in(tmp_path):
     for since in ("noon", "one", "two"):
-        lock = RunLock(tmp_path / "study", since)
+        lock = RunLock(tmp_path / "results/study", since)
         with pytest.raises(AlreadyRunning, match=f"since {since}"):
-            RunLock(tmp_path / "study", "later")
+            RunLock(tmp_path / "results/study", "later")
         lock.release()
         lock.release()
-        assert list((tmp_path / "study").iterdir()) == []
+        assert list((tmp_path / "results/study").iterdir()) == []
+
+
+def test_what_a_killed_run_wrote_is_not_mixed_with_who_runs_now(tmp_path):
+    (tmp_path / FILE).write_text("{" + 300 * "x" + "}")
+    lock = RunLock(tmp_path, "noon")
+    with pytest.raises(AlreadyRunning, match="since noon"):
+        RunLock(tmp_path, "later")
+    lock.release()
+
+
+@pytest.mark.parametrize("said", ["", "{", "[]", "{}", "3"])
+def test_a_holder_that_has_not_said_who_it_is_is_another_process(tmp_path, said):
+    (tmp_path / FILE).write_text(said)
+    with (tmp_path / FILE).open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(AlreadyRunning, match="being made by another process; wait"):
+            RunLock(tmp_path, "later")
 
 
 def test_a_removed_file_does_not_let_two_in(tmp_path):

@@ -108,28 +108,34 @@ def test_a_job_that_ends_while_its_log_is_read_is_finished(tmp_path, monkeypatch
 
 
 AWAY = "2026-03-01 12:00:00,000 INFO started on node7, pid 7, Slurm job 41\n"
+EPOCH = "2026-03-01 12:00:00,000 INFO epoch 3/300  loss 0.5  left 1:02:03\n"
 
 
 @pytest.mark.parametrize(("text", "where"), [(AWAY, " on node7"), ("", "")])
 def test_a_job_killed_on_another_node_is_known_once_the_run_has_ended(tmp_path, text, where):
     log = tmp_path / log_of(JOBS["dense"])
     log.parent.mkdir(parents=True)
-    log.write_text(text)
+    log.write_text(text + 20 * EPOCH)
     found = standings(tmp_path, [JOBS["dense"], JOBS["rivals"]])
     assert list(watch.failures(found)) == []
-    _, first, *_, last = watch.failures(found, ended=True)
+    _, first, *lines, last = watch.failures(found, ended=True)
     assert first.endswith(str(log))
+    assert lines == watch.LINES * [f"    {EPOCH.strip()}"]
     assert last == f"    (its process{where} is gone: killed, or out of memory)"
 
 
 def test_a_job_that_is_silent_for_long_is_said_to_be(tmp_path):
     log = tmp_path / log_of(JOBS["dense"])
     log.parent.mkdir(parents=True)
-    log.write_text(AWAY)
-    for age_s, said in ((65, "last line 1:05 ago"), (7200, "SILENT for 120 min")):
+    log.write_text(AWAY + EPOCH)
+    silences = {
+        65: "left 1:00:58  {}  last line 1:05 ago",
+        7200: "left 0:00  {}  SILENT for 120 min",
+    }
+    for age_s, said in silences.items():
         os.utime(log, (time.time() - age_s,) * 2)
         *_, line = watch.lines(tmp_path, standings(tmp_path, [JOBS["dense"]]))
-        assert line.endswith(f"  node7, Slurm job 41  {said}")
+        assert line.endswith("  epoch 3/300  loss 0.5  " + said.format("node7, Slurm job 41"))
 
 
 def test_a_job_that_was_asked_to_end_waits_to_go_on(root, dense, capsys):
