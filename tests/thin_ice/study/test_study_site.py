@@ -1,9 +1,13 @@
 """A site's words: what Slurm is told, and one sentence for what cannot be used."""
 
+import re
+import signal
+
 import pytest
 import yaml
 from miniature import REPOSITORY
 
+from thin_ice.interruption import SIGNALS
 from thin_ice.study.site import RESOURCES, WARNING, BadSite, Site, site_from_file, site_of
 
 EXAMPLE = REPOSITORY / "slurm/site.example.yaml"
@@ -41,6 +45,13 @@ def test_a_job_on_a_gpu_is_warned_before_its_time_is_up():
     assert Site().slurm(on_gpu=False) == {}
     own = Site(gpu={"extra": "--exclusive --signal=USR1@300"})
     assert own.slurm(on_gpu=True) == {"slurm_extra": "--exclusive --signal=USR1@300"}
+
+
+def test_the_warning_is_a_signal_that_jobs_listen_to_and_goes_to_them():
+    """And not to Slurm's own shell, which `B:` would have it do."""
+    name, seconds = re.fullmatch(r"--signal=(\w+)@(\d+)", WARNING).groups()
+    assert signal.Signals[f"SIG{name}"] in SIGNALS
+    assert int(seconds) >= 60
 
 
 BAD = [
