@@ -105,6 +105,15 @@ def test_a_job_that_computes_on_no_network_sees_no_device_and_waits_for_none(sta
     assert time.monotonic() - began < 30
 
 
+def test_stages_on_networks_wait_for_a_device_and_no_others(start):
+    stage = "import sys; from thin_ice.commands.runner import main; main(sys.argv[1], [])"
+    assert held(start(HOLDER, 60, number="1")) == "0"
+    for waits_not in ("study", "dataset", "report"):
+        said = start(stage, waits_not, number="1").communicate(timeout=60)[1]
+        assert "the following arguments are required: --job" in said
+    assert "waiting for a GPU: 0" in start(stage, "rivals", number="1").stderr.readline()
+
+
 def test_nothing_changes_where_jobs_share_no_gpus(start):
     assert start(OTHER, number="").communicate(timeout=60)[0] == "{}\n"
     listed = {"CUDA_VISIBLE_DEVICES": "3"}
