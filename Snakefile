@@ -91,7 +91,8 @@ onsuccess:
 onerror:
     end()
     if workflow.is_main_process:
-        logger.error("\n".join(failures(standings(Path(STUDY_FOLDER), planned_jobs(STUDY)))))
+        found = standings(Path(STUDY_FOLDER), planned_jobs(STUDY))
+        logger.error("\n".join(failures(found, ended=True)))
 
 
 rule all:

@@ -84,6 +84,22 @@ def test_the_last_attempt_decides(log, name):
     assert log(text).state == state
 
 
+def test_of_a_short_log_every_line_is_kept(log):
+    assert log(HERE + EPOCH.format(3)).lines == (HERE.strip(), EPOCH.format(3).strip())
+
+
+def test_a_clock_that_is_ahead_makes_no_negative_age(log):
+    assert log(HERE, age_s=-100).age_s == 0
+
+
+def test_a_process_of_another_user_is_not_gone(log, monkeypatch):
+    def refused(pid, number):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refused)
+    assert log(HERE).state == "running"
+
+
 def test_a_half_written_line_of_progress_leaves_the_one_before(log):
     found = log(AWAY + EPOCH.format(41) + EPOCH.format(42)[:-9])
     assert (found.done, found.total, found.left_s) == (41, 300, 3723)
@@ -115,10 +131,20 @@ def test_a_process_of_this_machine_that_is_gone_was_killed(log):
     assert (found.state, found.killed) == ("running", False)
 
 
-def test_of_a_long_log_only_the_end_is_read(log, monkeypatch):
+def test_of_a_long_log_the_end_is_kept_and_where_its_attempt_began(log, monkeypatch):
     lines = [EPOCH.format(n) for n in range(300)]
     monkeypatch.setattr(joblog, "TAIL", 10 * len(lines[-1]) + 5)
-    found = log(AWAY + "".join(lines))
+    found = log((HERE + ERROR + AWAY).encode() + b"\xff\n" + "".join(lines).encode())
     assert found.done == 299
     assert found.lines == tuple(line.rstrip("\n") for line in lines[-10:])
-    assert found.host is None
+    assert (found.host, found.pid, found.slurm) == ("elsewhere", 7, "41_2")
+    assert log("".join(lines)).host is None
+
+
+def test_a_process_with_a_long_log_that_is_gone_was_killed(log, monkeypatch):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    monkeypatch.setattr(joblog, "TAIL", 200)
+    gone = HERE.replace(f"pid {os.getpid()}", f"pid {process.pid}")
+    found = log(gone + "".join(EPOCH.format(n) for n in range(30)))
+    assert (found.state, found.killed) == ("failed", True)

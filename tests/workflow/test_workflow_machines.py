@@ -86,7 +86,7 @@ def test_a_bad_site_is_one_sentence_and_runs_nothing(tmp_path):
     line = [SNAKEMAKE, *words(tmp_path, "--cores", "1")]
     done = subprocess.run(line, capture_output=True, text=True, env=own, check=False)
     assert done.returncode != 0
-    assert "site: gpu.partition: 7; allowed: a name as Slurm knows it" in done.stderr
+    assert "site.yaml: gpu.partition: 7; allowed: a name as Slurm knows it" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
 

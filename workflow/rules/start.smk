@@ -1,4 +1,6 @@
-"""Around the jobs of a run, never in a dry run: one run at a time, one GPU a job."""
+"""Around the jobs of a run, never in a dry run: one run at a time, one GPU a job. A person who
+starts it with --no-hooks does without both.
+"""
 
 from thin_ice.gpus import NUMBER
 from thin_ice.one_run import RunLock

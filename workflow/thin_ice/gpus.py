@@ -7,7 +7,6 @@ before torch looks for devices.
 """
 
 import fcntl
-import getpass
 import logging
 import os
 import re
@@ -32,12 +31,18 @@ def settle(computes: bool) -> None:
     Nothing changes where jobs do not share GPUs, or where this process has claimed one before.
 
     Raises:
-        ThinIceError: `NUMBER` is no positive number.
+        ThinIceError: `NUMBER` is no positive number, or the temporary folder cannot hold a claim.
     """
     if not (number := os.environ.get(NUMBER)) or _claims:
         return
     devices = _devices(number, os.environ.get(VISIBLE))
     os.environ[VISIBLE] = _claim(devices) if computes and devices else ""
+
+
+def warn_of(device: str) -> None:
+    """A device was claimed and torch sees none: there are fewer than `NUMBER` says, or none."""
+    if _claims and device == "cpu":
+        log.warning("GPU %s was claimed and torch sees none: on the CPU", os.environ[VISIBLE])
 
 
 def visible() -> dict[str, str]:
@@ -73,7 +78,13 @@ def _claim(devices: list[str]) -> str:
 
 def _held(device: str) -> bool:
     """Whether the device is now this process's."""
-    descriptor = os.open(_file(device), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    file = _file(device)
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:  # a full or read-only disk, or somebody else's file
+        raise ThinIceError(
+            f"cannot claim GPU {device}: {error}; TMPDIR can name another folder"
+        ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -84,6 +95,8 @@ def _held(device: str) -> bool:
 
 
 def _file(device: str) -> Path:
-    """Devices are known by their number or UUID."""
+    """Devices are known by their number or UUID, users by their number: one in a container may have
+    no name.
+    """
     name = re.sub(r"[^\w.-]", "_", device)
-    return Path(tempfile.gettempdir()) / f"thin-ice-{getpass.getuser()}-gpu-{name}.lock"
+    return Path(tempfile.gettempdir()) / f"thin-ice-{os.getuid()}-gpu-{name}.lock"

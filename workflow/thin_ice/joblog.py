@@ -1,7 +1,8 @@
 """The log of a job: the lines that tell how it stands, and how to read them back.
 
 A log is appended to, by each attempt at the job, and may be read at any moment: its last line can
-be half written. Of a long one only the end is read. Knows no torch.
+be half written. Of a long one only the end is kept, and where its last attempt began. Knows no
+torch.
 """
 
 import logging
@@ -69,14 +70,13 @@ def last_attempt(path: Path) -> Attempt | None:
     """
     try:
         age_s = max(0.0, time.time() - path.stat().st_mtime)
-        text = _tail(path)
+        lines = _tail(path).splitlines()
+        messages = [_message(line) for line in lines]
+        begins = [n for n, (_, message) in enumerate(messages) if _BEGUN.fullmatch(message)]
+        first = begins[-1] if begins else 0
+        begun = _BEGUN.fullmatch(messages[first][1]) if begins else _last_begun(path)
     except OSError:
         return None
-    lines = text.splitlines()
-    messages = [(found[1], found[2]) if (found := _LINE.fullmatch(x)) else ("", x) for x in lines]
-    begins = [n for n, (_, message) in enumerate(messages) if _BEGUN.fullmatch(message)]
-    first = begins[-1] if begins else 0
-    begun = _BEGUN.fullmatch(messages[first][1]) if begins else None
     host, pid, slurm = begun.groups() if begun else (None, None, None)
     state = _state(messages[first:])
     killed = state == RUNNING and begun is not None and _is_gone(host, int(pid))
@@ -97,6 +97,21 @@ def _tail(path: Path) -> str:
     if size > TAIL:
         data = data.partition(b"\n")[2]
     return data.decode("utf-8", errors="replace")
+
+
+def _message(line: str) -> tuple[str, str]:
+    """Level and message of a line; one that is not the logger's has no level."""
+    found = _LINE.fullmatch(line)
+    return (found[1], found[2]) if found else ("", line)
+
+
+def _last_begun(path: Path) -> re.Match | None:
+    """The beginning of an attempt so long that the end of its log does not have it."""
+    begun = None
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            begun = _BEGUN.fullmatch(_message(line.rstrip("\n"))[1]) or begun
+    return begun
 
 
 def _state(messages: list[tuple[str, str]]) -> str:

@@ -24,6 +24,10 @@ class AlreadyRunning(ThinIceError):
     """Another process makes the same results."""
 
 
+class NotWritable(ThinIceError):
+    """The results cannot be written by this user, or not at all."""
+
+
 class RunLock:
     """The lock of a study's results, held until `release` or the end of the process."""
 
@@ -32,18 +36,26 @@ class RunLock:
 
         Raises:
             AlreadyRunning: another run holds it, on whatever machine that shares the folder.
+            NotWritable: the folder or the lock's file is another user's, or the disk is full.
         """
         self.path, self.owner = Path(folder) / FILE, os.getpid()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.descriptor = self._taken()
         own = {"host": platform.node(), "pid": self.owner, "since": since}
-        os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, json.dumps(own).encode(), 0)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.descriptor = self._taken()
+            os.ftruncate(self.descriptor, 0)
+            os.pwrite(self.descriptor, json.dumps(own).encode(), 0)
+        except OSError as error:
+            raise NotWritable(
+                f"cannot lock {folder} for this run: {error}; it must be a folder that you can "
+                f"write to, without another user's {FILE}"
+            ) from None
 
     def release(self) -> None:
         """Let go, and leave no file behind. For the process that took it, not for its forks."""
         if self.owner == os.getpid() and self.descriptor is not None:
-            self.path.unlink(missing_ok=True)
+            if self._lies_there(self.descriptor):  # else it is the next run's
+                self.path.unlink(missing_ok=True)
             os.close(self.descriptor)
             self.descriptor = None
 

@@ -16,6 +16,7 @@ import thin_ice
 from thin_ice.commands import watch
 from thin_ice.commands.cli import main
 from thin_ice.joblog import last_attempt
+from thin_ice.study import watching
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from
 from thin_ice.study.watching import log_of, standings
@@ -94,6 +95,49 @@ def test_a_job_that_is_killed_without_a_word_has_failed(root, dense, capsys):
     assert f"its process on {platform.node()} is gone" in printed
 
 
+def test_a_job_that_ends_while_its_log_is_read_is_finished(tmp_path, monkeypatch):
+    job = JOBS["dense"]
+
+    def ends(log):
+        (tmp_path / job.record).parent.mkdir(parents=True)
+        (tmp_path / job.record).touch()
+
+    monkeypatch.setattr(watching, "last_attempt", ends)
+    (standing,) = standings(tmp_path, [job])
+    assert standing.state == "finished"
+
+
+AWAY = "2026-03-01 12:00:00,000 INFO started on node7, pid 7, Slurm job 41\n"
+EPOCH = "2026-03-01 12:00:00,000 INFO epoch 3/300  loss 0.5  left 1:02:03\n"
+
+
+@pytest.mark.parametrize(("text", "where"), [(AWAY, " on node7"), ("", "")])
+def test_a_job_killed_on_another_node_is_known_once_the_run_has_ended(tmp_path, text, where):
+    log = tmp_path / log_of(JOBS["dense"])
+    log.parent.mkdir(parents=True)
+    log.write_text(text + 20 * EPOCH)
+    found = standings(tmp_path, [JOBS["dense"], JOBS["rivals"]])
+    assert list(watch.failures(found)) == []
+    _, first, *lines, last = watch.failures(found, ended=True)
+    assert first.endswith(str(log))
+    assert lines == watch.LINES * [f"    {EPOCH.strip()}"]
+    assert last == f"    (its process{where} is gone: killed, or out of memory)"
+
+
+def test_a_job_that_is_silent_for_long_is_said_to_be(tmp_path):
+    log = tmp_path / log_of(JOBS["dense"])
+    log.parent.mkdir(parents=True)
+    log.write_text(AWAY + EPOCH)
+    silences = {
+        65: "left 1:00:58  {}  last line 1:05 ago",
+        7200: "left 0:00  {}  SILENT for 120 min",
+    }
+    for age_s, said in silences.items():
+        os.utime(log, (time.time() - age_s,) * 2)
+        *_, line = watch.lines(tmp_path, standings(tmp_path, [JOBS["dense"]]))
+        assert line.endswith("  epoch 3/300  loss 0.5  " + said.format("node7, Slurm job 41"))
+
+
 def test_a_job_that_was_asked_to_end_waits_to_go_on(root, dense, capsys):
     dense.send_signal(signal.SIGTERM)
     assert dense.wait() == 128 + signal.SIGTERM
@@ -137,6 +181,35 @@ def test_a_finished_job_that_is_made_again_is_running_and_then_finished(root):
     (root / "aside.json").rename(root / job.record)
     (standing,) = standings(root, [job])
     assert standing.state == "finished"
+
+
+@pytest.mark.parametrize("key", ["train_minutes", "attack_minutes"])
+def test_a_study_that_another_version_saved_is_one_sentence(tmp_path, capsys, key):
+    """It says which file, which key, and what to do; with a study of today's it is looked at."""
+    saved, now = tmp_path / "tiny/study/study.yaml", tmp_path / "now.yaml"
+    saved.parent.mkdir(parents=True)
+    saved.write_text(yaml.safe_dump(TINY | {"resources": {key: 60}}))
+    now.write_text(yaml.safe_dump(TINY))
+    assert main(["watch", str(tmp_path / "tiny")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"study {saved}: resources: unknown key '{key}'; allowed: threads, ")
+    assert said.endswith("; or name a study that can be read with --study\n")
+    assert look(tmp_path / "tiny", capsys, "--study", str(now))[0] == 0
+
+
+@pytest.mark.parametrize("every", ["0", "-1", "nan", "inf", "soon"])
+def test_a_bad_pause_is_refused(root, every, capsys):
+    with pytest.raises(SystemExit):
+        main(["watch", str(root), "--follow", "--every", every])
+    assert every in capsys.readouterr().err
+
+
+def test_whoever_follows_ends_it_in_the_middle_of_a_look_too(root, capsys, monkeypatch):
+    def interrupted(root, jobs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "standings", interrupted)
+    assert look(root, capsys, "--follow")[0] == 0
 
 
 def test_following_ends_when_all_is_finished(root, tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """A copy of the dataset on a node's own disk changes nothing but where it is read."""
 
 import os
+import pwd
 import resource
 import shutil
 import subprocess
@@ -95,6 +96,15 @@ def test_scratch_can_be_another_file_system(shared, other_file_system):
     copy, _ = near(shared, str(other_file_system))
     assert copies(other_file_system) == [copy]
     assert sha256(copy) == sha256(shared)
+
+
+def test_a_user_without_a_name_has_a_copy(shared, scratch, monkeypatch):
+    """As in a container, whose list of users need not have the one who started it."""
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    copy, _ = near(shared, str(scratch))
+    assert copies(scratch) == [copy]
 
 
 def test_variables_are_expanded_where_the_job_runs(shared, scratch, monkeypatch):

@@ -220,6 +220,12 @@ def test_a_faster_gpu_takes_less_and_another_attempt_more():
     assert sizing.mem_mb(here, Site(), "dense", network, 2) == 2 * here.resources["mem_mb"]
 
 
+def test_a_network_from_elsewhere_takes_the_memory_of_a_network():
+    here = study()
+    here.resources["mem_mb"] = 12345
+    assert sizing.mem_mb(here, Site(), "external", a_network(here)) == 12345
+
+
 def test_a_sites_limits_hold_at_every_attempt():
     here, site = study(), Site(gpu={"max_minutes": 7, "max_mem_mb": 9}, cpu={"max_minutes": 3})
     for attempt in (1, 4):

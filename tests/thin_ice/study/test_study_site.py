@@ -1,9 +1,13 @@
 """A site's words: what Slurm is told, and one sentence for what cannot be used."""
 
+import re
+import signal
+
 import pytest
 import yaml
 from miniature import REPOSITORY
 
+from thin_ice.interruption import SIGNALS
 from thin_ice.study.site import RESOURCES, WARNING, BadSite, Site, site_from_file, site_of
 
 EXAMPLE = REPOSITORY / "slurm/site.example.yaml"
@@ -43,6 +47,13 @@ def test_a_job_on_a_gpu_is_warned_before_its_time_is_up():
     assert own.slurm(on_gpu=True) == {"slurm_extra": "--exclusive --signal=USR1@300"}
 
 
+def test_the_warning_is_a_signal_that_jobs_listen_to_and_goes_to_them():
+    """And not to Slurm's own shell, which `B:` would have it do."""
+    name, seconds = re.fullmatch(r"--signal=(\w+)@(\d+)", WARNING).groups()
+    assert signal.Signals[f"SIG{name}"] in SIGNALS
+    assert int(seconds) >= 60
+
+
 BAD = [
     ("gpus: {}", ["'gpus'", "allowed: gflops, gpu, cpu"]),
     ("gpu: {partition: [a]}", ["gpu.partition", "['a']", "name as Slurm knows it"]),
@@ -56,15 +67,20 @@ BAD = [
     ("gflops: 0", ["gflops", "0", "more than 0"]),
     ("gflops: fast", ["gflops", "'fast'", "number"]),
     ("- gpu", ["['gpu']", "object"]),
+    ("false", ["False", "object"]),
+    ("{1: 2, gpus: {}}", ["unknown key 1, 'gpus'", "allowed: gflops, gpu, cpu"]),
+    ("gpu:", ["gpu: None", "object"]),
     ("gpu: [", ["cannot read"]),
 ]
 
 
 @pytest.mark.parametrize(("text", "words"), BAD)
 def test_a_bad_site_is_one_sentence(tmp_path, text, words):
+    path = written(tmp_path, text)
     with pytest.raises(BadSite) as error:
-        site_from_file(written(tmp_path, text))
-    assert all(word in str(error.value) for word in ["site: ", *words])
+        site_from_file(path)
+    assert str(error.value).startswith("site")
+    assert all(word in str(error.value) for word in [str(path), *words])
 
 
 def test_the_site_is_the_named_file_or_the_checkouts_or_none(tmp_path):

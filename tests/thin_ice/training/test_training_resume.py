@@ -201,7 +201,7 @@ ASKED = {  # where the signal comes: hook and call, and the steps that are done 
 }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 @pytest.mark.parametrize("moment", ASKED)
 def test_asked_to_end_a_training_loses_no_step(build, setting, tmp_path, listening, moment, number):
     chosen = setting(Trades(steps=1), epochs=EPOCHS, lr=0.02, augment="crop", padding=1)

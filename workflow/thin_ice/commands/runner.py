@@ -120,6 +120,7 @@ def _execute(command: ModuleType, description: dict, options: argparse.Namespace
     code = _code_of_this_run(description, options.code)
     name = identity(options.job, materials)
     job = Job(options.job, inputs, options.record, name, device.name if device else "none")
+    gpus.warn_of(job.device)
     seen = device.facts | gpus.visible() if device else {"device": "none"}
     job.facts.update(seen, code=code)
     options.record.unlink(missing_ok=True)

@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from thin_ice.commands import present
+from thin_ice.errors import ThinIceError
 from thin_ice.joblog import FAILED, RUNNING, STOPPED
 from thin_ice.progress import clock
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from_file
+from thin_ice.study.plan import Study
+from thin_ice.study.schema import BadStudy
 from thin_ice.study.watching import FINISHED, STATES, Standing, standings
 
 SILENT_S = 600  # after which a job's silence is worth a word
+DAY_S = 86400
 LINES = 8  # of the log of a failed job
 CLEAR = "\x1b[H\x1b[2J"
 
@@ -24,22 +28,29 @@ CLEAR = "\x1b[H\x1b[2J"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     present.add_arguments(parser)
     parser.add_argument("--follow", action="store_true", help="again and again, until all is done")
-    parser.add_argument("--every", type=float, default=10, help="seconds between two looks")
+    parser.add_argument("--every", type=_pause, default=10, help="seconds between two looks")
 
 
 def run(options: argparse.Namespace) -> int:
     """0, or 1 where a job failed."""
     root, jobs = _planned(options)
-    while True:
-        found = standings(root, jobs)
-        print(CLEAR if options.follow and sys.stdout.isatty() else "", end="")
-        print("\n".join(lines(root, found)), flush=True)
-        if not options.follow or all(one.state == FINISHED for one in found):
-            return int(any(one.state == FAILED for one in found))
-        try:
+    try:
+        while True:
+            found = standings(root, jobs)
+            print(CLEAR if options.follow and sys.stdout.isatty() else "", end="")
+            print("\n".join(lines(root, found)), flush=True)
+            if not options.follow or all(one.state == FINISHED for one in found):
+                return int(any(one.state == FAILED for one in found))
             time.sleep(options.every)
-        except KeyboardInterrupt:
-            return 0
+    except KeyboardInterrupt:  # how one ends to follow
+        return 0
+
+
+def _pause(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= DAY_S:
+        raise argparse.ArgumentTypeError(f"{text}; allowed: more than 0, at most {DAY_S}")
+    return seconds
 
 
 def _planned(options: argparse.Namespace) -> tuple[Path, list]:
@@ -47,9 +58,17 @@ def _planned(options: argparse.Namespace) -> tuple[Path, list]:
     if options.study is None and options.results:
         saved = options.results / present.SAVED
         if saved.is_file():
-            return options.results, planned_jobs(study_from_file(saved, with_data=False))
+            return options.results, planned_jobs(_saved_study(saved))
     root, study, _ = present.results_and_study(options)
     return root, planned_jobs(study)
+
+
+def _saved_study(saved: Path) -> Study:
+    """The study of the run; one that was saved by a version with other keys cannot be read."""
+    try:
+        return study_from_file(saved, with_data=False)
+    except BadStudy as error:
+        raise ThinIceError(f"{error}; or name a study that can be read with --study") from None
 
 
 def lines(root: Path, found: list[Standing]) -> Iterator[str]:
@@ -65,10 +84,13 @@ def lines(root: Path, found: list[Standing]) -> Iterator[str]:
     yield from failures(found)
 
 
-def failures(found: list[Standing]) -> Iterator[str]:
-    """Of each failed job, after an empty line, the path and the end of its log."""
+def failures(found: list[Standing], ended: bool = False) -> Iterator[str]:
+    """Of each failed job, after an empty line, the path and the end of its log.
+
+    ``ended``: no job runs any more, so one whose log says that it does was killed, wherever it ran.
+    """
     for one in found:
-        if one.state == FAILED:
+        if one.state == FAILED or (ended and one.state == RUNNING):
             yield ""
             yield from _failure(one)
 
@@ -114,5 +136,6 @@ def _failure(one: Standing) -> Iterator[str]:
     """The log's path and its last lines; a job that ended without a word is said to have."""
     yield f"failed: {one.job.stage}  {one.job.folder}  {one.log}"
     yield from (f"    {line}" for line in one.attempt.lines[-LINES:])
-    if one.attempt.killed:
-        yield f"    (its process on {one.attempt.host} is gone: killed, or out of memory)"
+    if one.attempt.killed or one.state == RUNNING:
+        where = f" on {one.attempt.host}" if one.attempt.host else ""
+        yield f"    (its process{where} is gone: killed, or out of memory)"

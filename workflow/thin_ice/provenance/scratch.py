@@ -4,7 +4,6 @@ A copy is named by the digest that the input's record gives it and is read only 
 digest, so it need not be trusted, and what jobs make from it is the same as without it.
 """
 
-import getpass
 import logging
 import os
 import shutil
@@ -39,11 +38,13 @@ def near(path: Path, scratch: str) -> tuple[Path, Material]:
 
 
 def _folder(scratch: str) -> Path:
-    """A folder of one's own, since a scratch is shared with others."""
+    """A folder of one's own, since a scratch is shared with others. It has the user's number, since
+    in a container a user may have no name.
+    """
     expanded = os.path.expandvars(scratch)
     if "$" in expanded:
         raise FileNotFoundError(f"{scratch} has a variable that is not set here")
-    return Path(expanded) / f"thin-ice-{getpass.getuser()}"
+    return Path(expanded) / f"thin-ice-{os.getuid()}"
 
 
 def _copy(path: Path, digest: str, folder: Path) -> Path:

@@ -20,8 +20,10 @@ VALIDATOR = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_c
 class BadStudy(ThinIceError):
     """The study cannot be run as it stands; names the key, the value and what is allowed."""
 
-    def __init__(self, key: str, problem: str) -> None:
-        super().__init__(f"study: {key}: {problem}" if key else f"study: {problem}")
+    def __init__(self, key: str, problem: str, file: str | Path = "") -> None:
+        study = f"study {file}" if file else "study"
+        super().__init__(f"{study}: {key}: {problem}" if key else f"{study}: {problem}")
+        self.key, self.problem = key, problem
 
 
 @cache
@@ -58,7 +60,7 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         return f"{error.instance!r}; allowed: {error.schema['instead']}"
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
-        unknown = sorted(set(error.instance) - set(known))
+        unknown = sorted(set(error.instance) - set(known), key=str)  # YAML has keys of any type
         return f"unknown key {', '.join(map(repr, unknown))}; allowed: {', '.join(known)}"
     if error.validator == "required":
         missing = [name for name in allowed if name not in error.instance]

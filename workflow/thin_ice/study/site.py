@@ -77,10 +77,11 @@ def site_from_file(path: str | Path) -> Site:
         raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadSite(f"site: cannot read {path}: {error}") from None
-    if found := violation(raw or {}, _schema()):
+    raw = {} if raw is None else raw
+    if found := violation(raw, _schema()):
         key, problem = found
-        raise BadSite(f"site: {key}: {problem}" if key else f"site: {problem}")
-    return Site(**raw or {})
+        raise BadSite(f"site {path}: {key}: {problem}" if key else f"site {path}: {problem}")
+    return Site(**raw)
 
 
 @cache
