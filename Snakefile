@@ -92,7 +92,9 @@ onerror:
     end()
     if workflow.is_main_process:
         found = standings(Path(STUDY_FOLDER), planned_jobs(STUDY))
-        logger.error("\n".join(failures(found, ended=True)))
+        failed = list(failures(found, ended=True))
+        if failed:
+            logger.error("\n".join(failed))
 
 
 rule all:

@@ -54,7 +54,7 @@ def fit(model: nn.Module, setting: Setting, hooks: Hooks, checkpoint: Checkpoint
     """Train ``model`` in place, from its checkpoint if there is one, and return the history.
 
     Ends with the weights of the best validation epoch or of the last, as the plan says. Asked to
-    end, it saves itself after the step that it is at.
+    end, it saves itself after the step, or the validation, that it is at.
 
     Raises:
         TrainingDiverged: the loss is not finite; the last good checkpoint stays.
