@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "scontrol")
+DAEMONS_IN = ":/usr/sbin:/sbin"
 SETTINGS = Path("/etc/slurm")
 GPUS = 2
 CPUS = 4  # told to Slurm, whatever there are: small jobs share two cores well enough
@@ -57,7 +58,8 @@ PartitionName=all Nodes={host} Default=YES MaxTime=1-0 State=UP
 
 def why_not() -> str:
     """Why no Slurm can be started here; empty if it can."""
-    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    if DAEMONS_IN not in os.environ["PATH"]:
+        os.environ["PATH"] += DAEMONS_IN
     lacking = [name for name in PROGRAMS if not shutil.which(name)]
     if lacking:
         return f"{', '.join(lacking)} not installed (apt-get install slurm-wlm munge)"
