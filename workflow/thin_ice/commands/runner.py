@@ -65,7 +65,8 @@ def main(stage: str, arguments: Sequence[str]) -> int:
     command = importlib.import_module(f"thin_ice.commands.{stage}")
     options = _parser(stage, command).parse_args(arguments)
     log_to(options.log)
-    joblog.say_started()
+    if options.log:
+        joblog.say_started()
     interruption.listen()
     try:
         _execute(command, parse_job(options.job, stage), options)
