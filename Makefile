@@ -32,7 +32,7 @@ lint: $(READY)
 	$(BIN)/python tests/lint_workflow.py
 
 tests: $(READY)
-	$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not heavy"
+	$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not heavy"
 
 # Tests that take minutes each; not part of make test.
 heavy: $(READY)

@@ -15,6 +15,15 @@ from thin_ice.objectives.natural import Natural
 from thin_ice.training.fit import Setting
 from thin_ice.training.plan import Plan
 
+# They take minutes, some of them waiting: begun last, one would keep the others' processor idle.
+LONGEST = ("test_workflow_slurm.py", "test_workflow_reruns.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
