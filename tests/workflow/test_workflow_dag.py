@@ -178,7 +178,7 @@ def test_a_study_with_scratch_has_the_commands_that_read_a_dataset_copy_it_there
 
 
 def test_a_failed_job_is_shown_with_its_log_and_the_end_of_it(tmp_path):
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(MINIATURE))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(MINIATURE | {"seeds": [0]}))
     assert snakemake(tmp_path, "--cores", "1", "--until", "dataset").returncode == 0
     dataset = tmp_path / "results/miniature/data/digits/dataset.safetensors"
     dataset.write_bytes(bytes(100))
