@@ -32,7 +32,7 @@ lint: $(READY)
 	$(BIN)/python tests/lint_workflow.py
 
 tests: $(READY)
-	$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not heavy"
+	$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not heavy"
 
 # Tests that take minutes each; not part of make test.
 heavy: $(READY)
@@ -51,6 +51,7 @@ lock: $(READY)
 	$(BIN)/python -m pip install --quiet --upgrade -r envs/requirements.in
 	@echo "# The lock of envs/requirements.in, made by \`make lock\`; torch is pinned in the Makefile." > envs/requirements.txt
 	$(BIN)/python -m pip freeze --all --exclude-editable | grep -vE '^(torch|pip|wheel)==' >> envs/requirements.txt
+	$(BIN)/python envs/make_environments.py
 
 clean:
 	rm -rf $(VENV) .snakemake

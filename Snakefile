@@ -4,7 +4,10 @@
 # complete: copied from a log, it makes the artifact again without Snakemake. The only parameter of
 # a rule is that JSON: what the command reads of the study, and the code it can reach.
 
+import os
+import signal
 import sys
+from pathlib import Path
 
 from snakemake.utils import min_version
 
@@ -13,11 +16,27 @@ min_version("9.0")
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from thin_ice import checkout
+from thin_ice.commands.watch import failures
+from thin_ice.errors import ThinIceError
+from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from
 from thin_ice.study.plan import Network
-from thin_ice.study.schema import BadStudy
+from thin_ice.study.site import site_of
+from thin_ice.study.watching import standings
 
 checkout.use_in_jobs()
+
+# On a node Snakemake only waits for the job, whom alone the warning before its time limit concerns.
+if not workflow.is_main_process:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+# With --sdm conda or --sdm apptainer a job's software comes from envs/, its library from here.
+SOFTWARE = {str(method) for method in workflow.deployment_settings.deployment_method}
+if SOFTWARE:
+    shell.prefix(checkout.before_commands(SOFTWARE))
+
+
+container: f"{workflow.basedir}/envs/thin-ice.sif"
 
 
 report: "workflow/report/workflow.rst"
@@ -31,7 +50,8 @@ if not workflow.config_settings.configfiles:
 
 try:
     STUDY = study_from(config)
-except BadStudy as error:
+    SITE = site_of(workflow.basedir, os.environ)
+except ThinIceError as error:
     raise WorkflowError(str(error)) from None
 
 STUDY_FOLDER = STUDY.folder
@@ -55,6 +75,26 @@ localrules:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/resources.smk"
+include: "workflow/rules/start.smk"
+
+
+onstart:
+    begin()
+
+
+onsuccess:
+    end()
+
+
+# What failed is shown with the end of its log, also where a job was killed without a word.
+onerror:
+    end()
+    if workflow.is_main_process:
+        found = standings(Path(STUDY_FOLDER), planned_jobs(STUDY))
+        failed = list(failures(found, ended=True))
+        if failed:
+            logger.error("\n".join(failed))
 
 
 rule all:

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import copy
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,15 @@ from thin_ice.models.network import Architecture
 from thin_ice.objectives.natural import Natural
 from thin_ice.training.fit import Setting
 from thin_ice.training.plan import Plan
+
+# They take minutes, some of them waiting: begun last, one would keep the others' processor idle.
+LONGEST = ("test_workflow_slurm.py", "test_workflow_reruns.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -78,3 +88,14 @@ def altered(miniature: dict) -> Callable[[str, object], dict]:
         return miniature
 
     return alter
+
+
+@pytest.fixture
+def messages(caplog, monkeypatch):
+    """What the library logs, whatever other tests did to its logger."""
+    logger = logging.getLogger("thin_ice")
+    monkeypatch.setattr(logger, "propagate", False)
+    logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO, logger="thin_ice"):
+        yield lambda: [record.getMessage() for record in caplog.records]
+    logger.removeHandler(caplog.handler)

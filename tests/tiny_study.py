@@ -52,9 +52,13 @@ def run_study(study: Study, root: Path) -> Path:
 
 
 def run_job(job: PlannedJob, root: Path) -> None:
-    arguments = arguments_of(job, root)
+    assert call(arguments_of(job, root)) == 0, f"the job {job.folder} failed"
+
+
+def call(arguments: list[str]) -> int:
+    """The exit status of ``python -m thin_ice ARGUMENTS``, run in this process."""
     with _as_command(arguments):
-        assert main(arguments) == 0, f"the job {job.folder} failed"
+        return main(arguments)
 
 
 def arguments_of(job: PlannedJob, root: Path) -> list[str]:

@@ -2,10 +2,11 @@
 
 import json
 import math
+import platform
 
 import pytest
 
-from thin_ice.files import atomic_path, canonical_json, write_json, write_text
+from thin_ice.files import atomic_folder, atomic_path, canonical_json, write_json, write_text
 
 
 def names_in(folder):
@@ -112,3 +113,31 @@ def test_one_value_has_one_canonical_text():
 
 def test_different_values_have_different_canonical_texts():
     assert len({canonical_json(v) for v in (1, 1.0, "1", True, None, [1], {"1": 1})}) == 7
+
+
+def test_a_folder_appears_under_its_name_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "deep" / "entry"
+    with atomic_folder(path) as temporary:
+        (temporary / "half").touch()
+        assert not path.exists()
+        assert temporary.parent == path.parent  # else the rename would not be atomic
+    assert names_in(path.parent) == ["entry"]
+    assert names_in(path) == ["half"]
+
+
+def test_processes_of_two_nodes_with_one_number_do_not_write_into_one_file(tmp_path, monkeypatch):
+    with atomic_path(tmp_path / "note.txt") as here:
+        monkeypatch.setattr(platform, "node", lambda: "elsewhere")
+        with atomic_path(tmp_path / "note.txt") as there:
+            assert here != there
+            there.touch()
+        here.touch()
+
+
+def test_a_folder_that_another_process_is_writing_is_left_alone(tmp_path):
+    with atomic_folder(tmp_path / "entry") as first:
+        (first / "half").touch()
+        with pytest.raises(FileExistsError), atomic_folder(tmp_path / "entry"):
+            pass
+        assert names_in(first) == ["half"]
+    assert names_in(tmp_path / "entry") == ["half"]

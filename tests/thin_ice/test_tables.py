@@ -14,7 +14,7 @@ from thin_ice.training.plan import Plan
 
 LINES = [(table, name) for table, lines in tables.TABLES.items() for name in lines]
 MEMBERS = {
-    "datasets": {"read", "missing", "sources", "test_size"},
+    "datasets": {"read", "missing", "sources", "test_size", "train_size", "shape", "classes"},
     "architectures": {"build"},
     "objectives": {"robust", "loss", "perturb"},
     "distance_attacks": {"search", "norms", "misclassified"},

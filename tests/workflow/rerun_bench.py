@@ -212,6 +212,7 @@ def copied_checkout(folder: Path) -> Checkout:
     for name in ("Snakefile", "config.yaml"):
         shutil.copy2(REPOSITORY / name, folder)
     shutil.copytree(REPOSITORY / "workflow", folder / "workflow")
+    shutil.copytree(REPOSITORY / "envs", folder / "envs")  # which Snakemake reads, if only to note
     checkout = Checkout(folder)
     checkout.write_study(STUDY)
     return checkout

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +13,18 @@ import pandas as pd
 import pytest
 import yaml
 from miniature import MINIATURE, REPOSITORY
+from only_these import packages, run_with
+from tiny_study import arguments_of
 
 from thin_ice.files import sha256
+from thin_ice.study.cost import STAGES as ON_GPU
+from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from
+from thin_ice.study.watching import log_of
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 RUN = "digits-digits_cnn-pgd_at"
+WITHOUT_TORCH = ("study", "analyse", "report")
 
 
 def snakemake(folder, *arguments, study="study.yaml"):
@@ -144,19 +152,42 @@ def test_the_slurm_profile_plans_the_full_study_from_the_checkout(tmp_path):
     assert f"{total:,} jobs" in (REPOSITORY / "README.md").read_text()
 
 
-GPU_RULES = {
-    *("dense", "prune", "finetune", "selection"),
-    *("autoattack", "evaluate", "distances", "indicators"),
-    *("rivals", "sensitivity", "breaking", "twins"),
-}
+def commands(folder, **changes):
+    """The words of every command that a dry run of the changed study prints."""
+    (folder / "study.yaml").write_text(yaml.safe_dump(MINIATURE | changes))
+    done = snakemake(folder, "-n", "--printshellcmds")
+    lines = [line.partition("Shell command: ")[2] for line in done.stdout.splitlines()]
+    return [shlex.split(line) for line in lines if line.startswith("python -m thin_ice ")]
 
 
-def test_every_rule_that_computes_on_networks_asks_for_a_gpu_and_no_other():
-    asks = {}
-    for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):
-        for block in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
-            asks[block.split(":")[0]] = "gpu=1," in block
-    assert {rule for rule, gpu in asks.items() if gpu} == GPU_RULES
+def test_every_job_has_its_log_where_whoever_watches_looks_for_it(tmp_path):
+    named = {line[line.index("--record") + 1]: line[-3] for line in commands(tmp_path)}
+    jobs = planned_jobs(study_from(MINIATURE))
+    folder = "results/miniature"
+    assert named == {f"{folder}/{job.record}": f"{folder}/{log_of(job)}" for job in jobs}
+    assert len({*named.values()}) == len(jobs)
+
+
+def test_a_study_with_scratch_has_the_commands_that_read_a_dataset_copy_it_there(tmp_path):
+    scratch = {"scratch": "${SCRATCH}/of $USER"}  # what Snakemake may not take for a wildcard
+    words = commands(tmp_path, resources=scratch, selection_on_test=True)
+    assert {line[3] for line in words if "--scratch" in line} == set(ON_GPU)
+    assert all(("--dataset" in line) == ("--scratch" in line) for line in words)
+    given = {line[line.index("--scratch") + 1] for line in words if "--scratch" in line}
+    assert given == set(scratch.values())
+
+
+def test_a_failed_job_is_shown_with_its_log_and_the_end_of_it(tmp_path):
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(MINIATURE | {"seeds": [0]}))
+    assert snakemake(tmp_path, "--cores", "1", "--until", "dataset").returncode == 0
+    dataset = tmp_path / "results/miniature/data/digits/dataset.safetensors"
+    dataset.write_bytes(bytes(100))
+    done = snakemake(tmp_path, "--cores", "1", "--until", "dense")
+    assert done.returncode == 1
+    printed = (done.stdout + done.stderr).partition("\nfailed: dense  ")[2].splitlines()
+    assert printed[0] == f"{RUN}/seed0/dense  results/miniature/logs/{RUN}/seed0/dense.log"
+    assert "INFO started on" in printed[1]
+    assert "is not what its record says" in printed[2]
 
 
 def test_the_dry_runs_commands_make_the_same_artifacts_without_snakemake(results, tmp_path):
@@ -173,3 +204,18 @@ def test_the_dry_runs_commands_make_the_same_artifacts_without_snakemake(results
     for artifact in ("dense/model.safetensors", "lwm-0.9/evaluation/samples.parquet"):
         alone = tmp_path / "results/miniature" / RUN / "seed0" / artifact
         assert sha256(alone) == sha256(results / RUN / "seed0" / artifact)
+
+
+def test_study_analysis_and_report_run_alike_where_there_is_no_torch(results, tmp_path):
+    assert "torch" not in packages("analysis")
+    root = shutil.copytree(results, tmp_path / "miniature")
+    jobs = [job for job in planned_jobs(study_from(MINIATURE)) if job.stage in WITHOUT_TORCH]
+    assert len(jobs) == 3
+    for job in jobs:
+        made = [path for path in (root / job.folder).iterdir() if path.name != "provenance.json"]
+        before = {path: sha256(path) for path in made}
+        for path in made:
+            path.unlink()
+        done = run_with("analysis", *arguments_of(job, root))
+        assert done.returncode == 0, done.stderr
+        assert before == {path: sha256(path) for path in made}

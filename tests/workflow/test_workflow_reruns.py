@@ -260,7 +260,7 @@ STUDY_EDITS = {
     "the bootstrap is the analysis's": ({"analysis.bootstrap": 6}, TABLES | SAVED),
     "the analysis's seed is the analysis's": ({"analysis.seed": 1}, TABLES | SAVED),
     "resources stand in the saved study alone": (
-        {"resources": {"threads": 2, "mem_mb": 9000, "attack_minutes": 5}},
+        {"resources": {"threads": 2, "mem_mb": 9000, "gflops": 5, "scratch": "$TMPDIR"}},
         SAVED,
     ),
     "torch's version counts for all that reach torch": (

@@ -40,16 +40,21 @@ def run(words):
     assert done.returncode == 0, done.stderr
 
 
-def run_and_kill(words, checkpoint, saves=1):
-    """Start, wait until the job has saved its state so often, and kill it without warning."""
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, env=environment())
+def run_and_kill(words, checkpoint, by=signal.SIGKILL, saves=1):
+    """Start, wait until the job has saved its state so often, and end it: by default without
+    warning. What it said.
+    """
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment())
     deadline, seen = time.monotonic() + 60, set()
     while len(seen) < saves and process.poll() is None and time.monotonic() < deadline:
         if checkpoint.exists():
             seen.add(checkpoint.stat().st_mtime_ns)
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the job ended before it could be killed"
+    process.send_signal(by)
+    said = process.communicate()[1]
+    expected = -by if by == signal.SIGKILL else 128 + by
+    assert process.returncode == expected, "the job ended before it could be killed"
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -87,15 +92,23 @@ def chain(tmp_path_factory):
 
 
 STAGES = ("dense", "prune-hydra", "prune-radmm", "finetune", "autoattack")
+KILLED = [*((name, signal.SIGKILL, 1) for name in STAGES), ("breaking", signal.SIGKILL, 3)]
+ASKED = [
+    ("dense", signal.SIGTERM, 1),
+    ("prune-radmm", signal.SIGINT, 1),
+    ("autoattack", signal.SIGUSR1, 1),
+]
 
 
-@pytest.mark.parametrize(("name", "saves"), [*((name, 1) for name in STAGES), ("breaking", 3)])
-def test_a_killed_job_resumes_and_ends_the_same(chain, tmp_path, name, saves):
+@pytest.mark.parametrize(("name", "by", "saves"), KILLED + ASKED)
+def test_a_killed_job_resumes_and_ends_the_same(chain, tmp_path, name, by, saves):
     """The search for breaking radii in its second call of AutoAttack or later."""
     stage, job, inputs, uninterrupted = chain[name]
     words = command(stage, job, tmp_path / "provenance.json", **inputs)
     checkpoint = tmp_path / ".checkpoint.safetensors"
-    run_and_kill(words, checkpoint, saves)
+    said = run_and_kill(words, checkpoint, by, saves)
+    assert ("goes on from what it saved" in said) == (by != signal.SIGKILL)
+    assert "Traceback" not in said
     assert not (tmp_path / "provenance.json").exists()
     outputs = ("model", "outcomes", "examples", "checks", "breaking")
     assert not any(path.name.startswith(outputs) for path in tmp_path.iterdir())

@@ -9,8 +9,10 @@ rule study:
         record=f"{STUDY_FOLDER}/study/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/study.log",
+    conda:
+        "../../envs/analysis.yaml"
     params:
-        job=STUDY.study_job(),
+        job=lambda wildcards: STUDY.study_job(),
     message:
         "Save the resolved study"
     shell:

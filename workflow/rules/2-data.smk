@@ -9,9 +9,10 @@ rule dataset:
         record=f"{STUDY_FOLDER}/data/{{dataset}}/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/dataset-{{dataset}}.log",
+    conda:
+        "../../envs/cpu.yaml"
     resources:
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=30,
+        **resources_of("dataset"),
     params:
         job=lambda wildcards: STUDY.dataset_job(wildcards.dataset),
     message:

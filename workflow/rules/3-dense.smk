@@ -13,18 +13,18 @@ rule dense:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense.log",
     wildcard_constraints:
         run=any_of(STUDY.runs_from(elsewhere=False)),
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["train_minutes"],
+        **resources_of("dense"),
     params:
         job=lambda wildcards: STUDY.dense_job(network_of(wildcards, "dense")),
     message:
         "Train the dense network of {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice dense --job {params.job:q} --dataset {input.dataset:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"
 
 
 rule external:
@@ -38,11 +38,11 @@ rule external:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense.log",
     wildcard_constraints:
         run=any_of(STUDY.runs_from(elsewhere=True)),
+    conda:
+        "../../envs/cpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
-        gpu=0,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=30,
+        **resources_of("external"),
     params:
         job=lambda wildcards: STUDY.external_job(network_of(wildcards, "dense")),
     message:
@@ -50,4 +50,4 @@ rule external:
     shell:
         "python -m thin_ice external --job {params.job:q} --dataset {input.dataset:q}"
         " --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

@@ -12,11 +12,11 @@ rule prune:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/pruned/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-prune.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["train_minutes"],
+        **resources_of("prune"),
     params:
         job=lambda wildcards: STUDY.prune_job(network_of(wildcards, wildcards.pruned)),
     message:
@@ -24,4 +24,4 @@ rule prune:
     shell:
         "python -m thin_ice prune --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

@@ -14,11 +14,11 @@ rule finetune:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{tuned}}/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{tuned}}-finetune.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["train_minutes"],
+        **resources_of("finetune"),
     params:
         job=lambda wildcards: STUDY.finetune_job(network_of(wildcards, wildcards.tuned)),
     message:
@@ -26,7 +26,7 @@ rule finetune:
     shell:
         "python -m thin_ice finetune --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"
 
 
 # Only a study with selection_on_test asks for it.
@@ -42,11 +42,11 @@ rule selection:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/selection/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-selection.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["train_minutes"],
+        **resources_of("selection"),
     params:
         job=lambda wildcards: STUDY.selection_job(network_of(wildcards, wildcards.pruned)),
     message:
@@ -54,4 +54,4 @@ rule selection:
     shell:
         "python -m thin_ice selection --job {params.job:q} --dataset {input.dataset:q}"
         " --pruned {input.pruned:q} --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

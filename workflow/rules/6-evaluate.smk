@@ -13,11 +13,11 @@ rule autoattack:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/autoattack/shard{{shard}}/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-autoattack{{shard}}.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("autoattack"),
     params:
         job=lambda wildcards: STUDY.autoattack_job(network_of(wildcards), int(wildcards.shard)),
     message:
@@ -25,7 +25,7 @@ rule autoattack:
     shell:
         "python -m thin_ice autoattack --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"
 
 
 rule evaluate:
@@ -41,11 +41,11 @@ rule evaluate:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/evaluation/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-evaluate.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("evaluate"),
     params:
         job=lambda wildcards: STUDY.evaluate_job(network_of(wildcards)),
     message:
@@ -53,4 +53,4 @@ rule evaluate:
     shell:
         "python -m thin_ice evaluate --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --shards {input.shards:q} --checks {input.checks:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

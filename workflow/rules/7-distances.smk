@@ -11,11 +11,11 @@ rule distances:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/distances/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-distances.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("distances"),
     params:
         job=lambda wildcards: STUDY.distances_job(network_of(wildcards)),
     message:
@@ -23,4 +23,4 @@ rule distances:
     shell:
         "python -m thin_ice distances --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

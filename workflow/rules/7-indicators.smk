@@ -12,11 +12,11 @@ rule indicators:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/indicators/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-indicators.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("indicators"),
     params:
         job=lambda wildcards: STUDY.indicators_job(network_of(wildcards)),
     message:
@@ -24,4 +24,4 @@ rule indicators:
     shell:
         "python -m thin_ice indicators --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

@@ -12,11 +12,11 @@ rule sensitivity:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{variant}}/sensitivity/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{variant}}-sensitivity.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("sensitivity"),
     params:
         job=lambda wildcards: STUDY.sensitivity_job(network_of(wildcards)),
     message:
@@ -24,4 +24,4 @@ rule sensitivity:
     shell:
         "python -m thin_ice sensitivity --job {params.job:q} --dataset {input.dataset:q}"
         " --dense {input.dense:q} --model {input.model:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

@@ -13,12 +13,11 @@ rule breaking:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/breaking/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense-breaking.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        # The whole test split, several times; a killed job goes on where it was.
-        runtime=STUDY.resources["attack_minutes"] * (1 + STUDY.resolved["breaking"]["rounds"]),
+        **resources_of("breaking"),
     params:
         job=lambda wildcards: STUDY.breaking_job(network_of(wildcards, "dense")),
     message:
@@ -27,7 +26,7 @@ rule breaking:
         "python -m thin_ice breaking --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --samples {input.samples:q} --distances {input.distances:q}"
         " --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"
 
 
 rule twins:
@@ -42,11 +41,11 @@ rule twins:
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/dense/twins/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/dense-twins.log",
+    conda:
+        "../../envs/gpu.yaml"
     threads: STUDY.resources["threads"]
     resources:
-        gpu=1,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=STUDY.resources["attack_minutes"],
+        **resources_of("twins"),
     params:
         job=lambda wildcards: STUDY.twins_job(network_of(wildcards, "dense")),
     message:
@@ -54,4 +53,4 @@ rule twins:
     shell:
         "python -m thin_ice twins --job {params.job:q} --dataset {input.dataset:q}"
         " --model {input.model:q} --distances {input.distances:q} --threads {threads}"
-        f"{RECORD_AND_LOG}"
+        f"{SCRATCH}{RECORD_AND_LOG}"

@@ -31,10 +31,10 @@ rule analyse:
         record=f"{STUDY_FOLDER}/{{run}}/analysis/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/{{run}}/analyse.log",
+    conda:
+        "../../envs/analysis.yaml"
     resources:
-        gpu=0,
-        mem_mb=STUDY.resources["mem_mb"],
-        runtime=60,
+        **resources_of("analyse"),
     params:
         job=lambda wildcards: STUDY.analyse_job(wildcards.run),
     message:

@@ -46,12 +46,12 @@ rule report:
         record=f"{STUDY_FOLDER}/report/provenance.json",
     log:
         f"{STUDY_FOLDER}/logs/report.log",
+    conda:
+        "../../envs/analysis.yaml"
     resources:
-        gpu=0,
-        mem_mb=4000,
-        runtime=30,
+        **resources_of("report"),
     params:
-        job=STUDY.report_job(),
+        job=lambda wildcards: STUDY.report_job(),
     message:
         "Draw the figures and write the report"
     shell:

@@ -1,7 +1,15 @@
 """What rules share: which network a job's wildcards name, and where the files of networks lie."""
 
+import shlex
+
 # How every command ends: where its record goes, its log, and the sources of the code that ran.
 RECORD_AND_LOG = f" --record {{output.record:q}} --log {{log:q}} --code {STUDY_FOLDER}/code"
+
+# How commands that read a dataset are told where their node keeps a copy. The node's variables are
+# the command's to expand, not the shell's, since one may be unset.
+SCRATCH = STUDY.resources["scratch"]
+SCRATCH = f" --scratch {shlex.quote(SCRATCH)}" if SCRATCH else ""
+SCRATCH = SCRATCH.replace("{", "{{").replace("}", "}}")
 
 
 def network_of(wildcards, variant=None):

@@ -4,10 +4,12 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from tqdm import tqdm
 
+T = TypeVar("T")
 log = logging.getLogger("thin_ice")
 
 
@@ -32,6 +34,12 @@ class Progress:
         self.bar = tqdm(total=total, initial=done, unit=unit, disable=not wants_bar())
         if done:
             log.info("going on after %s %d of %d", unit, done, total)
+
+    def each(self, items: Iterable[T], **facts: str) -> Iterator[T]:
+        """The items; a unit is done when the next one is asked for."""
+        for item in items:
+            yield item
+            self.advance(facts)
 
     def advance(self, facts: Mapping[str, str]) -> None:
         """One more unit is done; ``facts`` are shown with it, in order."""

@@ -1,7 +1,9 @@
 """Every stage of a study, from its command line alone: its files, its record, and nothing else."""
 
+import importlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -55,6 +57,24 @@ def test_the_chain_has_every_method_and_every_stage_of_networks_trained_here():
     assert {step.stage for step in STEPS} == set(STAGES) - {"report", "external"}
     pruned = {step.folder.split("/")[2] for step in STEPS if step.stage == "prune"}
     assert pruned == {f"{name}-0.5" for name in tables.METHODS}
+
+
+def test_every_stage_that_computes_on_networks_says_how_far_it_is_and_what_is_left(step, root):
+    """Up to its last unit, so that units are counted as they were announced."""
+    if importlib.import_module(f"thin_ice.commands.{step.stage}").PREPARE is None:
+        return
+    text = (root / "logs" / f"{step.folder}.log").read_text()
+    lines = re.findall(r"INFO (\w+) (\d+)/(\d+)  .*left \S+$", text, flags=re.MULTILINE)
+    wanted = json.loads(step.job)["parameters"]
+    if not wanted.get("plan", {}).get("epochs", 1):
+        return  # a method of one shot
+    if step.stage == "evaluate" and not wanted["protocols"]:
+        return
+    assert lines
+    done = [(unit, int(n), int(total)) for unit, n, total in lines]
+    assert all(n <= total for _, n, total in done)
+    if step.stage != "breaking":  # which may be spared some of its radii
+        assert done[-1][1] == done[-1][2]
 
 
 def test_the_chain_writes_what_it_declares_and_no_other_file(root):

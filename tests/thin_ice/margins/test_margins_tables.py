@@ -34,6 +34,12 @@ def test_a_run_has_every_table(tables):
     assert not any(table.empty for table in tables.values())
 
 
+def test_each_table_of_a_run_is_counted(run, messages):
+    found = run_tables(run[:2], planted_run.setting(5))
+    lines = [message.rpartition("  left ")[0] for message in messages()]
+    assert lines == [f"table {n}/7  after {name}" for n, name in enumerate(found, start=1)]
+
+
 def test_a_seed_gives_the_same_tables_again_and_another_other_intervals(run, tables):
     assert written(run_tables(run, planted_run.setting(20))) == written(tables)
     other = run_tables(run, planted_run.setting(20, seed=1))

@@ -62,6 +62,14 @@ def test_another_study_with_the_same_job_takes_the_result(first, tmp_path):
     assert read_record(second / RECORD).run["seconds"] == read_record(first / RECORD).run["seconds"]
 
 
+def test_a_share_can_lie_on_another_file_system(tmp_path, monkeypatch, other_file_system):
+    monkeypatch.setenv(SHARE, str(other_file_system))
+    first, second = (run_dense(tmp_path / name) for name in ("first", "second"))
+    assert origin(second)
+    assert sha256(second / "model.safetensors") == sha256(first / "model.safetensors")
+    assert list(other_file_system.rglob(".*")) == []
+
+
 def test_what_was_taken_passes_the_audit(first, tmp_path):
     second = run_dense(tmp_path / "second")
     assert origin(second)

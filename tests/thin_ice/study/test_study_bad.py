@@ -156,6 +156,12 @@ BAD = [
         ["in L2 fab alone", "misclassified", "fmn or apgd"],
     ),
     ("resources.gpus", 2, ["resources", "'gpus'", "threads"]),
+    ("resources.train_minutes", 60, ["resources", "'train_minutes'", "threads, mem_mb, gflops"]),
+    ("resources.attack_minutes", 9, ["resources", "'attack_minutes'", "threads, mem_mb, gflops"]),
+    ("resources", {1: 2, "x": 3}, ["resources", "unknown key 1, 'x'", "threads, mem_mb, gflops"]),
+    ("resources.scratch", "scratch", ["resources.scratch", "'scratch'", "absolute", "$TMPDIR"]),
+    ("resources.scratch", "", ["resources.scratch", "''", "absolute", "$TMPDIR"]),
+    ("resources.scratch", 5, ["resources.scratch", "5", "string or null"]),
 ]
 
 
@@ -214,8 +220,16 @@ def test_a_file_that_is_no_mapping_or_no_yaml_is_refused(tmp_path):
     for text in ("- a\n- b\n", "", "{", "just words"):
         path = tmp_path / "study.yaml"
         path.write_text(text)
-        with pytest.raises(BadStudy, match="study: "):
+        with pytest.raises(BadStudy, match=r"study: |study .*study\.yaml: "):
             study_from_file(path)
+
+
+def test_a_bad_file_is_named(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("name: x\nresources: {train_minutes: 60}\n")
+    with pytest.raises(BadStudy) as error:
+        study_from_file(path)
+    assert str(error.value).startswith(f"study {path}: ")
 
 
 def test_a_missing_file_is_refused(tmp_path):

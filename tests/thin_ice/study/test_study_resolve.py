@@ -160,6 +160,7 @@ CHANGES = {
     "rivals.seed": (1, {"rivals"}),
     "dense_again": (False, {"analyse"}),
     "resources.mem_mb": (900, set()),
+    "resources.scratch": ("$TMPDIR", set()),
     "sparsities": ([0.9, 0.99], {"analyse"}),  # old jobs stay; new ones are added
 }
 

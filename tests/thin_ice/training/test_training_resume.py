@@ -1,11 +1,12 @@
 """A stage that is killed and started again ends bit for bit where an uninterrupted one ends."""
 
+import signal
 from dataclasses import dataclass, field
 
 import pytest
 import torch
 
-from thin_ice import tables
+from thin_ice import interruption, tables
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.objectives.natural import Natural
 from thin_ice.objectives.trades import Trades
@@ -157,6 +158,106 @@ def test_a_training_that_is_killed_again_and_again_ends_there_too(build, setting
     run(Hooks(), Checkpoint(tmp_path / "whole", "job"))
     assert ended[0][0] == ended[1][0]
     assert_same_tensors(ended[0][1], ended[1][1])
+
+
+@pytest.fixture
+def listening():
+    """The job's handlers of signals, for the time of a test."""
+    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
+    interruption.listen()
+    yield
+    interruption.listen()  # forgets what has come
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def ask_in(hooks, name, call, number):
+    """Have a signal come in the given call (counted from 1) of a hook; and count the steps."""
+    original, calls, steps = getattr(hooks, name), [], []
+
+    def asking(*arguments):
+        calls.append(name)
+        if len(calls) == call:
+            signal.raise_signal(number)
+        return original(*arguments)
+
+    setattr(hooks, name, asking)
+    step = hooks.after_step
+
+    def counting(model):
+        steps.append(model)
+        return step(model)
+
+    hooks.after_step = counting
+    return steps
+
+
+ASKED = {  # where the signal comes: hook and call, and the steps that are done by then
+    "at the first step": ("after_step", 1, 1),
+    "within the second epoch": ("after_step", STEPS + 2, STEPS + 2),
+    "at the last step of an epoch": ("after_step", STEPS, STEPS),
+    "while an epoch is validated": ("after_validation", 2, 2 * STEPS),
+    "at the very last step": ("after_step", EPOCHS * STEPS, EPOCHS * STEPS),
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("moment", ASKED)
+def test_asked_to_end_a_training_loses_no_step(build, setting, tmp_path, listening, moment, number):
+    chosen = setting(Trades(steps=1), epochs=EPOCHS, lr=0.02, augment="crop", padding=1)
+    whole, killed = build(0), build(0)
+    history = fit(whole, chosen, Hooks(), Checkpoint(tmp_path / "whole", "job"))
+    hook, call, done = ASKED[moment]
+    first, second = Hooks(), Hooks()
+    steps = ask_in(first, hook, call, number)
+    with pytest.raises(interruption.Interrupted) as raised:
+        fit(killed, chosen, first, Checkpoint(tmp_path / "killed", "job"))
+    assert raised.value.status == 128 + number
+    assert len(steps) == done
+    interruption.listen()
+    again, rest = build(0), ask_in(second, "after_step", 0, number)
+    assert fit(again, chosen, second, Checkpoint(tmp_path / "killed", "job")) == history
+    assert len(rest) == EPOCHS * STEPS - done
+    assert_same_tensors(again.state_dict(), whole.state_dict())
+    assert_same_checkpoint(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_asked_to_end_a_pruning_loses_no_step(build, setting, tmp_path, listening, name):
+    chosen = setting(Trades(steps=1), epochs=EPOCHS, lr=0.05, select="last")
+
+    def run(pruner, path):
+        model = build(0)
+        pruned = prune(model, pruner, chosen, Checkpoint(path, "job"))
+        return model.state_dict() | pruned.masks, pruner.state()
+
+    def pruner():
+        return tables.load("methods", name)().pruner(0.8)
+
+    whole, state = run(pruner(), tmp_path / "whole")
+    asked = pruner()
+    ask_in(asked, "after_step", STEPS + 1, signal.SIGTERM)
+    with pytest.raises(interruption.Interrupted):
+        run(asked, tmp_path / "killed")
+    interruption.listen()
+    resumed, its_state = run(pruner(), tmp_path / "killed")
+    assert_same_tensors(resumed, whole)
+    assert_same_tensors(its_state, state)
+
+
+def test_a_second_signal_does_not_disturb_the_saving(build, setting, tmp_path, listening):
+    chosen = setting(Natural(), epochs=EPOCHS)
+
+    class SignalledAgain(Checkpoint):
+        def save(self, groups, facts):
+            signal.raise_signal(signal.SIGTERM)
+            super().save(groups, facts)
+
+    hooks = Hooks()
+    ask_in(hooks, "after_step", 2, signal.SIGUSR1)
+    with pytest.raises(interruption.Interrupted, match="SIGUSR1"):
+        fit(build(0), chosen, hooks, SignalledAgain(tmp_path / "killed", "job"))
+    assert Checkpoint(tmp_path / "killed", "job").load()[1]["batch"] == 2
 
 
 def test_only_the_epochs_that_are_missing_are_run(build, setting, tmp_path, messages):

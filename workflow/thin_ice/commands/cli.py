@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from thin_ice.commands import runner
 from thin_ice.errors import ThinIceError
 
-TOOLS = ("explain", "audit", "sign", "export", "leaderboards")
+TOOLS = ("watch", "explain", "audit", "sign", "export", "leaderboards")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from thin_ice import gpus, interruption, joblog
 from thin_ice.commands.job import Job, parse_job
 from thin_ice.commands.terminal import log_to
 from thin_ice.errors import ThinIceError
@@ -19,7 +20,9 @@ from thin_ice.provenance.fingerprint import fingerprint
 from thin_ice.provenance.machine import git_state
 from thin_ice.provenance.materials import Material, identity, material, source
 from thin_ice.provenance.record import now, write_record
+from thin_ice.provenance.scratch import near
 from thin_ice.provenance.statement import read_record
+from thin_ice.study.cost import STAGES as ON_GPU
 
 if TYPE_CHECKING:
     from thin_ice.device import Device
@@ -43,6 +46,7 @@ STAGES = (
     "analyse",
     "report",
 )
+Inputs = dict[str, list[Path]]  # by the name of the argument that gave them
 SHARED = ("dense",)  # whose results other studies and users may take
 SHARE = "THIN_ICE_SHARE"
 
@@ -50,15 +54,28 @@ log = logging.getLogger("thin_ice")
 
 
 def main(stage: str, arguments: Sequence[str]) -> int:
-    """Run one stage; the exit status is 0, or 1 after a message."""
+    """Run one stage; the exit status is 0, 1 after a message, or that of a job which a signal
+    ended.
+    """
+    try:
+        gpus.settle(stage in ON_GPU)  # before the command brings torch
+    except ThinIceError as error:
+        log.error("%s", error)
+        return 1
     command = importlib.import_module(f"thin_ice.commands.{stage}")
     options = _parser(stage, command).parse_args(arguments)
     log_to(options.log)
+    if options.log:
+        joblog.say_started()
+    interruption.listen()
     try:
         _execute(command, parse_job(options.job, stage), options)
     except ThinIceError as error:
         log.error("%s", error)
         return 1
+    except interruption.Interrupted as error:
+        log.error("%s; run again, the job goes on from what it saved", error)
+        return error.status
     except Exception:
         log.exception("stage %s failed", stage)
         return 1
@@ -88,6 +105,9 @@ def _parser(stage: str, command: ModuleType) -> argparse.ArgumentParser:
         default=os.environ.get(SHARE) or None,
         help=f"folder of results shared with others (dense networks); default: {SHARE}",
     )
+    parser.add_argument(
+        "--scratch", help="folder of this machine's own disk for a copy of the dataset"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="of torch on the CPU")
     return parser
@@ -95,13 +115,15 @@ def _parser(stage: str, command: ModuleType) -> argparse.ArgumentParser:
 
 def _execute(command: ModuleType, description: dict, options: argparse.Namespace) -> None:
     """Run the stage and write its record last: an artifact without one is not finished."""
-    inputs = _inputs(command, options)
+    given = _inputs(command, options)
     device = command.PREPARE(options.device, options.threads) if command.PREPARE else None
-    materials = [material(path) for paths in inputs.values() for path in paths]
+    inputs, materials = _read_from(given, options.scratch)
     code = _code_of_this_run(description, options.code)
     name = identity(options.job, materials)
     job = Job(options.job, inputs, options.record, name, device.name if device else "none")
-    job.facts.update(device.facts if device else {"device": "none"}, code=code)
+    gpus.warn_of(job.device)
+    seen = device.facts | gpus.visible() if device else {"device": "none"}
+    job.facts.update(seen, code=code)
     options.record.unlink(missing_ok=True)
     job.folder.mkdir(parents=True, exist_ok=True)
     may_share = options.share and description["stage"] in SHARED and code["as_planned"]
@@ -117,13 +139,25 @@ def _optional(command: ModuleType) -> tuple[str, ...]:
     return getattr(command, "OPTIONAL_INPUTS", ())
 
 
-def _inputs(command: ModuleType, options: argparse.Namespace) -> dict[str, list[Path]]:
+def _inputs(command: ModuleType, options: argparse.Namespace) -> Inputs:
     names = (*command.INPUTS, *_optional(command))
     inputs = {name: getattr(options, name) for name in names}
     for path in (path for paths in inputs.values() for path in paths):
         if not path.is_file():
             raise ThinIceError(f"input {path} does not exist")
     return inputs
+
+
+def _read_from(given: Inputs, scratch: str | None) -> tuple[Inputs, list[Material]]:
+    """The files to read, the dataset perhaps a copy in scratch, and the inputs for the record."""
+    inputs: Inputs = {name: [] for name in given}
+    materials = []
+    for name, path in ((name, path) for name, paths in given.items() for path in paths):
+        is_near = scratch and name == "dataset"
+        file, described = near(path, scratch) if is_near else (path, material(path))
+        inputs[name].append(file)
+        materials.append(described)
+    return inputs, materials
 
 
 def _made(
@@ -137,7 +171,7 @@ def _made(
     job.facts.update(device.peak_memory() if device else {})
     sources = [source(name, path) for name, path in job.sources.items()]
     write_record(job.record, job.description, materials + sources, outputs, began, job.facts)
-    log.info("done in %.1f s: %s", job.facts["seconds"], job.record)
+    log.info("%s %.1f s: %s", joblog.DONE, job.facts["seconds"], job.record)
 
 
 def _taken(folder: Path, job: Job, materials: list[Material]) -> bool:
@@ -149,7 +183,7 @@ def _taken(folder: Path, job: Job, materials: list[Material]) -> bool:
     outputs = share.take(folder, job.identity, record, job.folder)
     facts = share.facts_of(folder, job.identity, record)
     write_record(job.record, job.description, materials, outputs, began, facts, record.versions)
-    log.info("taken from %s: %s", folder, job.record)
+    log.info("%s %s: %s", joblog.TAKEN, folder, job.record)
     return True
 
 

@@ -1,9 +1,11 @@
 """Where a stage's messages go: every line to its log, and to the terminal no more than is read."""
 
+import faulthandler
 import logging
 import time
 from pathlib import Path
 
+from thin_ice import joblog
 from thin_ice.progress import wants_bar
 
 LINES_EVERY_S = 30.0  # on a shared terminal; the log has every line
@@ -37,8 +39,9 @@ def log_to(path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = logging.FileHandler(path, mode="a")
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        file.setFormatter(logging.Formatter(joblog.FORMAT))
         log.addHandler(file)
+        faulthandler.enable(file.stream)  # a crash of compiled code leaves its place in the log
         console.addFilter(_Throttle())
     if wants_bar():
         console.setLevel(logging.WARNING)

@@ -10,13 +10,14 @@ Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images"
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from thin_ice.data import cifar10_archive, hub_parquet
 from thin_ice.data.fetch import fetch
 from thin_ice.data.raw import MissingData, RawDataset
 
 PARTS = ("train", "test")
-TEST_SAMPLES = 10_000
+TRAIN_SAMPLES, TEST_SAMPLES = 50_000, 10_000
 CLASSES = (
     "airplane",
     "automobile",
@@ -40,6 +41,9 @@ class Cifar10:
         download: fetch the official archive (170 MB) when the folder has no data.
     """
 
+    shape: ClassVar[tuple[int, int, int]] = (3, 32, 32)
+    classes: ClassVar[int] = 10
+
     folder: str = "data/cifar10"
     download: bool = False
 
@@ -54,6 +58,10 @@ class Cifar10:
     def test_size(self) -> int:
         """Number of test samples, known without reading them."""
         return TEST_SAMPLES
+
+    def train_size(self) -> int:
+        """Number of training samples, those for validation included, known without reading."""
+        return TRAIN_SAMPLES
 
     def read(self) -> RawDataset:
         """The dataset.

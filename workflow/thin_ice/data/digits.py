@@ -12,6 +12,7 @@ import importlib.util
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,6 +35,9 @@ class Digits:
         ValueError: ``test_fraction`` is not between 0 and 1.
     """
 
+    shape: ClassVar[tuple[int, int, int]] = (1, 8, 8)
+    classes: ClassVar[int] = 10
+
     test_fraction: float = 0.4
     split_seed: int = 0
 
@@ -55,6 +59,10 @@ class Digits:
     def test_size(self) -> int:
         """Number of test samples, known without reading them."""
         return math.ceil(self.test_fraction * SAMPLES)
+
+    def train_size(self) -> int:
+        """Number of training samples, those for validation included, known without reading."""
+        return SAMPLES - self.test_size()
 
     def read(self) -> RawDataset:
         """The dataset, ids ascending in each part."""

@@ -32,6 +32,7 @@ from thin_ice.attacks.threat import ThreatModel
 from thin_ice.checkpoint import Checkpoint, Groups
 from thin_ice.data.split import Split
 from thin_ice.evaluation.cascade import Cascade, run_shard
+from thin_ice.progress import Progress
 
 FARTHEST = 4  # times eps: where the search ends; twice eps is on the way
 SEARCH, CALL = "search", "call."  # groups of a checkpoint: the brackets, and a call's own
@@ -74,6 +75,11 @@ class Grid:
     def last(self) -> int:
         return FARTHEST * self.at_eps
 
+    @property
+    def most(self) -> int:
+        """Radii that are attacked at the most, the last one twice."""
+        return 3 * 2**self.rounds
+
     def radius(self, number: int) -> float:
         return self.eps * number / self.at_eps
 
@@ -91,14 +97,16 @@ class Search:
         broken: the least at which it broke; beyond the last one so long as there is none.
         due: the radius that is attacked now, for those who still wait for it; 0 for all others.
         attacks: runs of AutoAttack it took part in.
-        facts: calls of AutoAttack so far, and their seconds.
+        facts: calls of AutoAttack so far, radii that are done, and the seconds of the calls.
     """
 
     standing: Tensor
     broken: Tensor
     due: Tensor
     attacks: Tensor
-    facts: dict[str, float] = field(default_factory=lambda: {"calls": 0, "seconds": 0.0})
+    facts: dict[str, float] = field(
+        default_factory=lambda: {"calls": 0, "radii": 0, "seconds": 0.0}
+    )
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -143,6 +151,7 @@ def breaking_table(
     grid = Grid(cascade.threat.eps, rounds)
     search, begun = _begin(known, grid, checkpoint)
     ends = grid.ends(known.distance)
+    progress = Progress("radius", grid.most, search.facts["radii"])
     while True:
         if not search.due.any():
             search.due = coarsest(next_radii(search, ends, grid))
@@ -152,7 +161,11 @@ def breaking_table(
         call = _CallCheckpoint(checkpoint.path, checkpoint.identity, search, begun)
         _attack(model, test, places, number, _at(cascade, grid.radius(number)), search, call)
         begun = None
+        if not search.due.any():
+            search.facts["radii"] += 1
+            progress.advance({"eps": f"{grid.radius(number):.6g}"})
         checkpoint.save({SEARCH: search.tensors}, {SEARCH: search.facts, CALL: None})
+    progress.close()
     return _table(test, known, search, grid), _facts(known, search, grid)
 
 

@@ -1,5 +1,6 @@
 """One network, each sample: the clean prediction and what the published protocols did to it."""
 
+import math
 import time
 
 import numpy as np
@@ -15,6 +16,7 @@ from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.switches import LAST, returns_last, switched
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
+from thin_ice.progress import Progress
 from thin_ice.randomness import generator
 
 BATCH = 500
@@ -61,17 +63,26 @@ def protocol_table(
     checked_logits(model, split.batches(BATCH))
     columns: dict[str, NDArray[np.bool_]] = {}
     seconds: Seconds = {}
+    progress = Progress("batch", _attacks(protocols, threat.eps) * math.ceil(len(split) / BATCH))
     for name, published in protocols.items():
         claimed, column = published.scaled(threat.eps), f"claimed_{name}"
-        last, every, took = _attacked(model, split, threat, claimed, (seed, "claimed", name))
+        stream = (seed, "claimed", name)
+        last, every, took = _attacked(model, split, threat, claimed, stream, progress)
         columns[column], columns[f"{column}_any_iterate"] = last, every
         seconds[name] = {"claimed": took}
         if returns_last(claimed):
             columns[f"{column}_{LAST}"] = every
         for switch, protocol in switched(claimed, threat.eps).items():
-            outcome = _attacked(model, split, threat, protocol, (seed, "claimed", name))
+            outcome = _attacked(model, split, threat, protocol, stream, progress)
             columns[f"{column}_{switch}"], seconds[name][switch] = outcome[0], outcome[2]
+    progress.close()
     return pd.DataFrame(columns), seconds
+
+
+def _attacks(protocols: dict[str, Protocol], eps: float) -> int:
+    """How often every sample is attacked: by each protocol and each of its switches."""
+    scaled = [protocol.scaled(eps) for protocol in protocols.values()]
+    return sum(1 + len(switched(protocol, eps)) for protocol in scaled)
 
 
 def claimed_outcomes(
@@ -82,7 +93,12 @@ def claimed_outcomes(
 
 
 def _attacked(
-    model: nn.Module, split: Split, threat: ThreatModel, protocol: Protocol, stream: tuple
+    model: nn.Module,
+    split: Split,
+    threat: ThreatModel,
+    protocol: Protocol,
+    stream: tuple,
+    progress: Progress | None = None,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], float]:
     """Right at the last iterate, right at every one, and seconds a sample. A batch's draws do not
     depend on how many the batches before it took.
@@ -91,6 +107,8 @@ def _attacked(
     for batch, (images, labels) in enumerate(split.batches(BATCH)):
         draws = generator(split.images.device, *stream, batch)
         outcomes.append(run_protocol(model, images, labels, threat, protocol, draws))
+        if progress:
+            progress.advance({"of": stream[-1]})
     last = torch.cat([outcome.robust_last for outcome in outcomes]).cpu().numpy()
     every = torch.cat([outcome.robust_any for outcome in outcomes]).cpu().numpy()
     return last, every, round((time.monotonic() - began) / len(split), 6)

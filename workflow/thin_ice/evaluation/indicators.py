@@ -14,6 +14,7 @@ from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
 from thin_ice.evaluation.flags import APGD, INDICATORS
+from thin_ice.progress import Progress
 from thin_ice.randomness import generator
 
 
@@ -48,10 +49,13 @@ def indicator_table(
     case = Case(model, model, images, labels, threat)
     ids = attacked.ids.tolist()
     parts, seconds = [], {}
+    progress = Progress("attack", len(attacks))
     for name, attack in attacks.items():
         began = time.monotonic()
         parts.append(sample_rows(ids, name, indicators(attack, case, change)))
         seconds[name] = round(time.monotonic() - began, 3)
+        progress.advance({"after": name})
+    progress.close()
     return pd.concat(parts, ignore_index=True), seconds
 
 

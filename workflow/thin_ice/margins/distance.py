@@ -6,6 +6,7 @@ attack that leaves misclassified samples alone has none for them (NaN).
 The distance is the envelope: the smallest that any of the members found.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from thin_ice.attacks.distance_budgets import column
 from thin_ice.attacks.minimum_norm import MinimumNorm
 from thin_ice.attacks.modes import under_attack
 from thin_ice.data.split import Split
+from thin_ice.progress import Progress
 
 BATCH = 500
 FOUND, FAILED = "found", "failed"
@@ -59,8 +61,10 @@ def distance_table(
     """
     checked_logits(model, split.batches(BATCH))
     seconds = dict.fromkeys((member.column for member in members), 0.0)
+    progress = Progress("search", len(members) * math.ceil(len(split) / BATCH))
     with under_attack(model):
-        batches = [_batch(model, x, y, members, seconds) for x, y in split.batches(BATCH)]
+        batches = [_batch(model, x, y, members, seconds, progress) for x, y in split.batches(BATCH)]
+    progress.close()
     table = pd.DataFrame(
         {"sample_id": split.ids.cpu().numpy(), "label": split.labels.cpu().numpy()}
     )
@@ -77,6 +81,7 @@ def _batch(
     labels: Tensor,
     members: list[Member],
     seconds: dict[str, float],
+    progress: Progress,
 ) -> dict[str, Tensor]:
     with torch.no_grad():
         columns = {"correct": (model(images).argmax(1) == labels).cpu()}
@@ -85,6 +90,7 @@ def _batch(
         found = member.attack.search(model, images, labels, member.norm)
         columns[member.column] = found.distance.cpu()  # waits for the device, so time is time
         seconds[member.column] += time.monotonic() - clock
+        progress.advance({"after": member.column})
     return columns
 
 

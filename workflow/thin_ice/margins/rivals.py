@@ -31,6 +31,7 @@ from thin_ice.attacks.modes import under_attack
 from thin_ice.attacks.pgd import pgd
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
+from thin_ice.progress import Progress
 from thin_ice.randomness import generator
 
 BATCH = 500
@@ -59,10 +60,13 @@ def rival_table(
     draws = generator(split.images.device, probe.seed, "rivals")
     starts = threat.random_start(split.floats(), draws).split(batch)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    progress = Progress("batch", len(starts))
     with under_attack(model):
-        for (images, labels), start in zip(split.batches(batch), starts, strict=True):
+        batches = zip(split.batches(batch), starts, strict=True)
+        for (images, labels), start in progress.each(batches):
             slope = gradient_norm(model, images, labels, threat)
             parts.append((slope, *attacked(model, images, labels, start, threat, probe.steps)))
+    progress.close()
     slopes, steps, losses = (torch.cat(values) for values in zip(*parts, strict=True))
     columns = {
         "sample_id": split.ids,

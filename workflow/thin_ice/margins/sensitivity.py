@@ -21,6 +21,7 @@ from thin_ice.attacks.checks import checked_logits
 from thin_ice.attacks.modes import under_attack
 from thin_ice.data.split import Split
 from thin_ice.errors import ThinIceError
+from thin_ice.progress import Progress
 
 BATCH = 250  # tangents double the memory of a forward pass
 Parameters = dict[str, Tensor]
@@ -42,11 +43,14 @@ def sensitivity_table(
     """
     change = parameter_change(dense, other)
     logits = checked_logits(dense, split.batches(batch)).split(batch)
+    progress = Progress("batch", len(logits))
     with under_attack(dense):
+        batches = zip(split.batches(batch), logits, strict=True)
         changes = [
             predicted_change(dense, change, images, labels, rivals(before, labels))
-            for (images, labels), before in zip(split.batches(batch), logits, strict=True)
+            for (images, labels), before in progress.each(batches)
         ]
+    progress.close()
     columns = {
         "sample_id": split.ids,
         "label": split.labels,

@@ -21,6 +21,7 @@ from thin_ice.attacks.modes import under_attack
 from thin_ice.attacks.threat import per_sample
 from thin_ice.data.split import Split
 from thin_ice.margins.distance import Member
+from thin_ice.progress import Progress
 from thin_ice.tensors import write_tensors
 
 FORMAT = "thin-ice-twins-1"
@@ -93,13 +94,16 @@ def _nearest(
     """
     twins, distance = images, images.new_full((len(images),), torch.inf)
     attack = torch.zeros_like(labels)
-    for number, member in enumerate(members if len(labels) else []):
+    wanted = members if len(labels) else []
+    progress = Progress("search", len(wanted))
+    for number, member in enumerate(progress.each(wanted)):
         found = member.attack.search(model, images, labels, member.norm)
         points, size = found.adversarial, LP_NORM[member.norm](found.adversarial - images)
         holds = found.distance.isfinite() & _is_flip(model, points, labels)
         nearer = holds & (size < distance)
         twins = torch.where(per_sample(nearer, points), points, twins)
         distance, attack = torch.where(nearer, size, distance), torch.where(nearer, number, attack)
+    progress.close()
     return twins, distance, attack
 
 

@@ -32,19 +32,28 @@ class Material:
     name: str | None = None
 
 
-def material(path: Path) -> Material:
-    """Describe an input.
+def recorded(path: Path) -> str | None:
+    """The digest of an input by the record beside it; None if no record there made it.
+
+    Raises:
+        FalseInput: the record cannot be read.
+    """
+    record = path.parent / RECORD
+    if not record.is_file():
+        return None
+    try:
+        return read_record(record).subjects.get(path.name)
+    except DamagedRecord as error:
+        raise FalseInput(f"input {path}: {error}") from None
+
+
+def material(path: Path, known: str | None = None) -> Material:
+    """Describe an input; ``known``: its digest, if its contents have been read already.
 
     Raises:
         FalseInput: the record beside it made it with other contents, or cannot be read.
     """
-    digest, record = sha256(path), path.parent / RECORD
-    if not record.is_file():
-        return Material(path, digest)
-    try:
-        made = read_record(record).subjects.get(path.name)
-    except DamagedRecord as error:
-        raise FalseInput(f"input {path}: {error}") from None
+    digest, made = known or sha256(path), recorded(path)
     if made is None:
         return Material(path, digest)
     if made != digest:
@@ -52,7 +61,7 @@ def material(path: Path) -> Material:
             f"input {path} is not what its record says: {digest}, recorded {made}; "
             "delete it to have it made again (python -m thin_ice audit looks at the whole study)"
         )
-    return Material(path, digest, sha256(record))
+    return Material(path, digest, sha256(path.parent / RECORD))
 
 
 def source(name: str, path: Path) -> Material:

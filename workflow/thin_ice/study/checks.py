@@ -67,6 +67,16 @@ def _sparsities(study: Tree) -> None:
                 raise BadStudy(key, f"{sparsity!r}; allowed: at most ten decimals")
 
 
+def _scratch(study: Tree) -> None:
+    """A node's own disk does not lie below the folder that Snakemake runs in."""
+    scratch = study["resources"]["scratch"]
+    if scratch is not None and not scratch.startswith(("/", "$")):
+        raise BadStudy(
+            "resources.scratch",
+            f"{scratch!r}; allowed: an absolute path, or one that begins with a variable ($TMPDIR)",
+        )
+
+
 def _dense_epochs(study: Tree) -> None:
     if study["training"]["dense"]["epochs"] < 1:
         raise BadStudy("training.dense.epochs", "0; allowed: 1 or more")
@@ -244,6 +254,7 @@ CHECKS: tuple[Callable[[Tree], None], ...] = (
     _eps,
     _large_repetitions,
     _sparsities,
+    _scratch,
     _dense_epochs,
     _checkpoints,
     _trained,

@@ -27,9 +27,14 @@ def study_from(raw: Any, with_data: bool = True) -> Study:
 
 
 def study_from_file(path: str | Path, with_data: bool = True) -> Study:
-    """The study in a YAML file. Raises `BadStudy` as `study_from`, also for broken YAML."""
+    """The study in a YAML file. Raises `BadStudy` as `study_from`, which names the file too, also
+    for broken YAML.
+    """
     try:
         raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadStudy("", f"cannot read {path}: {error}") from None
-    return study_from(raw, with_data)
+    try:
+        return study_from(raw, with_data)
+    except BadStudy as error:
+        raise BadStudy(error.key, error.problem, path) from None

@@ -43,7 +43,7 @@ BREAKING = {"rounds": 3}
 TWINS = 8
 INDICATORS = {"samples": 100, "points": 100, "seed": 0}
 ANALYSIS = {"bootstrap": 2000, "seed": 0}
-RESOURCES = {"threads": 1, "mem_mb": 8000, "train_minutes": 240, "attack_minutes": 240}
+RESOURCES = {"threads": 1, "mem_mb": 8000, "gflops": 2000, "scratch": None}
 
 Tree = dict[str, Any]
 

@@ -20,8 +20,10 @@ VALIDATOR = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_c
 class BadStudy(ThinIceError):
     """The study cannot be run as it stands; names the key, the value and what is allowed."""
 
-    def __init__(self, key: str, problem: str) -> None:
-        super().__init__(f"study: {key}: {problem}" if key else f"study: {problem}")
+    def __init__(self, key: str, problem: str, file: str | Path = "") -> None:
+        study = f"study {file}" if file else "study"
+        super().__init__(f"{study}: {key}: {problem}" if key else f"{study}: {problem}")
+        self.key, self.problem = key, problem
 
 
 @cache
@@ -32,10 +34,19 @@ def schema() -> dict:
 
 def check_schema(raw: Any) -> None:
     """Raise `BadStudy` for the most telling violation of the schema."""
-    if errors := list(VALIDATOR(schema()).iter_errors(raw)):
-        error = max(errors, key=_relevance)
-        key = ".".join(str(part) for part in error.absolute_path)
-        raise BadStudy(key, _sentence(error))
+    if found := violation(raw, schema()):
+        raise BadStudy(*found)
+
+
+def violation(raw: Any, schema: dict) -> tuple[str, str] | None:
+    """The key of the most telling violation of a schema, and what is wrong there; None if it is
+    kept.
+    """
+    errors = list(VALIDATOR(schema).iter_errors(raw))
+    if not errors:
+        return None
+    error = max(errors, key=_relevance)
+    return ".".join(str(part) for part in error.absolute_path), _sentence(error)
 
 
 def _relevance(error: jsonschema.ValidationError) -> tuple:
@@ -45,11 +56,11 @@ def _relevance(error: jsonschema.ValidationError) -> tuple:
 
 def _sentence(error: jsonschema.ValidationError) -> str:
     allowed = error.validator_value
-    if error.validator == "type" and "instead" in error.schema:
+    if error.validator in ("type", "pattern") and "instead" in error.schema:
         return f"{error.instance!r}; allowed: {error.schema['instead']}"
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
-        unknown = sorted(set(error.instance) - set(known))
+        unknown = sorted(set(error.instance) - set(known), key=str)  # YAML has keys of any type
         return f"unknown key {', '.join(map(repr, unknown))}; allowed: {', '.join(known)}"
     if error.validator == "required":
         missing = [name for name in allowed if name not in error.instance]

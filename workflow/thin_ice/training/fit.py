@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from thin_ice import interruption
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.data.split import Split, augment
@@ -22,7 +23,7 @@ from thin_ice.sparsity.parametrizations import weights_computed_once
 from thin_ice.training.hooks import Hooks
 from thin_ice.training.plan import Plan
 from thin_ice.training.schedules import learning_rate
-from thin_ice.training.state import Row, TrainingState, make_optimizer
+from thin_ice.training.state import Begun, Row, TrainingState, make_optimizer
 from thin_ice.training.validation import score, validate
 
 
@@ -52,36 +53,44 @@ class Setting:
 def fit(model: nn.Module, setting: Setting, hooks: Hooks, checkpoint: Checkpoint) -> list[Row]:
     """Train ``model`` in place, from its checkpoint if there is one, and return the history.
 
-    Ends with the weights of the best validation epoch or of the last, as the plan says.
+    Ends with the weights of the best validation epoch or of the last, as the plan says. Asked to
+    end, it saves itself after the step, or the validation, that it is at.
 
     Raises:
         TrainingDiverged: the loss is not finite; the last good checkpoint stays.
+        Interrupted: the job was asked to end; the checkpoint knows how far it came.
     """
     state = TrainingState(model, make_optimizer(model, setting.plan))
     state.resume(checkpoint, hooks)
     progress = Progress("epoch", setting.plan.epochs, state.epoch)
-    while state.epoch < setting.plan.epochs:
-        hooks.before_epoch(model, state.epoch, setting.plan.epochs)
-        row = _train_epoch(state, setting, hooks)
-        accuracies = _validate_if_due(state, setting)
-        if accuracies:
-            hooks.after_validation(model, state.epoch)
-        state.record(row | accuracies, score(accuracies) or None)
-        state.save(checkpoint, hooks)
-        progress.advance(_shown(row | accuracies))
+    with interruption.deferred():
+        while state.epoch < setting.plan.epochs and not interruption.asked():
+            row = _train_epoch(state, setting, hooks, checkpoint)
+            accuracies = _validate_if_due(state, setting)
+            if accuracies:
+                hooks.after_validation(model, state.epoch)
+            state.record(row | accuracies, score(accuracies) or None)
+            state.save(checkpoint, hooks)
+            progress.advance(_shown(row | accuracies))
     progress.close()
     if setting.plan.select == "best" and state.best_weights:
         model.load_state_dict(state.best_weights)
     return state.history
 
 
-def _train_epoch(state: TrainingState, setting: Setting, hooks: Hooks) -> Row:
-    """One pass over the training split; the means come to the host once, at the end."""
-    device = setting.train.images.device
-    loss_sum, correct = torch.zeros((), device=device), torch.zeros((), device=device)
+def _train_epoch(
+    state: TrainingState, setting: Setting, hooks: Hooks, checkpoint: Checkpoint
+) -> Row:
+    """One pass over the training split, or the rest of one; the means come to the host once, at
+    the end.
+    """
+    if state.begun is None:
+        hooks.before_epoch(state.model, state.epoch, setting.plan.epochs)
+        state.begun = Begun.epoch(setting.train.images.device)
+    begun, first = state.begun, state.epoch * setting.steps_per_epoch
     state.model.train()
-    for index, (images, labels) in enumerate(_batches(setting, state.epoch)):
-        step = state.epoch * setting.steps_per_epoch + index
+    for images, labels in _batches(setting, state.epoch, begun):
+        step = first + begun.batch
         rate = learning_rate(setting.plan, step, setting.steps_per_epoch)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
@@ -90,11 +99,14 @@ def _train_epoch(state: TrainingState, setting: Setting, hooks: Hooks) -> Row:
         loss.backward()
         state.optimizer.step()
         hooks.after_step(state.model)
-        loss_sum += loss.detach() * len(labels)
-        correct += hits
-    mean_loss = _finite(float(loss_sum) / len(setting.train), state.epoch, rate)
-    accuracy = float(correct) / len(setting.train)
-    return {"epoch": state.epoch + 1, "lr": rate, "loss": mean_loss, "train_accuracy": accuracy}
+        begun.add(loss.detach() * len(labels), hits)
+        if error := interruption.asked():
+            state.save(checkpoint, hooks)
+            raise error
+    last = learning_rate(setting.plan, first + setting.steps_per_epoch - 1, setting.steps_per_epoch)
+    mean_loss = _finite(float(begun.loss) / len(setting.train), state.epoch, last)
+    accuracy = float(begun.correct) / len(setting.train)
+    return {"epoch": state.epoch + 1, "lr": last, "loss": mean_loss, "train_accuracy": accuracy}
 
 
 def _loss(
@@ -114,12 +126,16 @@ def _loss(
     return (loss.value if penalty is None else loss.value + penalty), loss.correct
 
 
-def _batches(setting: Setting, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shuffled, augmented float batches of nearly equal size (no lone sample for batch norm)."""
+def _batches(setting: Setting, epoch: int, begun: Begun) -> Iterator[tuple[Tensor, Tensor]]:
+    """Shuffled, augmented float batches of nearly equal size (no lone sample for batch norm), from
+    the one on that the epoch has come to.
+    """
     split, plan = setting.train, setting.plan
     stream = generator(split.images.device, *setting.stream, "data", epoch)
     order = torch.randperm(len(split), generator=stream, device=split.images.device)
-    for batch in order.tensor_split(setting.steps_per_epoch):
+    batches = order.tensor_split(setting.steps_per_epoch)
+    begun.take_up(stream)
+    for batch in batches[begun.batch :]:
         images = split.images[batch].float() / 255
         yield augment(images, plan.augment, stream, plan.padding), split.labels[batch]
 

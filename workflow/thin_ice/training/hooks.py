@@ -7,7 +7,9 @@ class Hooks:
     """Does nothing: plain training. A method overrides what it needs."""
 
     def before_epoch(self, model: nn.Module, epoch: int, epochs: int) -> None:
-        """Called before epoch ``epoch`` (0-based) of ``epochs``."""
+        """Called before epoch ``epoch`` (0-based) of ``epochs``; where a killed job goes on within
+        an epoch, not again.
+        """
 
     def penalty(self, model: nn.Module) -> Tensor | None:
         """A scalar added to the loss of every step."""

@@ -24,8 +24,49 @@ def make_optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
 
 
 @dataclass
+class Begun:
+    """An epoch that is under way.
+
+    Attributes:
+        batch: the next batch.
+        loss: sum over the samples so far, 0-dim, on the device.
+        correct: how many of them were classified correctly, 0-dim, on the device.
+        stream: of the epoch's random numbers; none before the first batch is made.
+    """
+
+    batch: int
+    loss: Tensor
+    correct: Tensor
+    stream: torch.Generator | None = None
+    drawn: Tensor | None = None  # the state in which a killed job left the stream
+
+    @classmethod
+    def epoch(cls, device: torch.device) -> "Begun":
+        """The beginning of one."""
+        return cls(0, torch.zeros((), device=device), torch.zeros((), device=device))
+
+    def add(self, loss: Tensor, correct: Tensor) -> None:
+        """One more batch is done."""
+        self.batch += 1
+        self.loss += loss
+        self.correct += correct
+
+    def take_up(self, stream: torch.Generator) -> None:
+        """Draw from ``stream`` from now on, from where a killed job left it."""
+        self.stream = stream
+        if self.drawn is not None:
+            stream.set_state(self.drawn)
+
+    def tensors(self) -> dict[str, Tensor]:
+        sums = {"loss": self.loss, "correct": self.correct}
+        return sums | ({"drawn": self.stream.get_state()} if self.stream else {})
+
+
+@dataclass
 class TrainingState:
-    """``epoch`` is the next epoch to run; ``best_score`` compares as a tuple, robust first."""
+    """``epoch`` is the next epoch to run, or the one that has ``begun``; ``best_score`` compares as
+    a tuple, robust first.
+    """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -33,11 +74,13 @@ class TrainingState:
     history: list[Row] = field(default_factory=list)
     best_score: list[float] = field(default_factory=list)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    begun: Begun | None = None
 
     def record(self, row: Row, score: list[float] | None) -> None:
         """Close an epoch. Of equal scores the later epoch wins: it has trained for longer."""
         self.history.append(row)
         self.epoch += 1
+        self.begun = None
         if score is not None and score >= self.best_score:
             self.best_score = score
             self.best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
@@ -50,6 +93,9 @@ class TrainingState:
             "hooks": hooks.state(),
         }
         facts = {"epoch": self.epoch, "history": self.history, "best_score": self.best_score}
+        if self.begun:
+            groups["begun"] = self.begun.tensors()
+            facts["batch"] = self.begun.batch
         checkpoint.save(groups, facts)
 
     def resume(self, checkpoint: Checkpoint, hooks: Hooks) -> None:
@@ -64,6 +110,10 @@ class TrainingState:
         hooks.restore({k: v.to(device) for k, v in groups.get("hooks", {}).items()})
         self.epoch, self.history = facts["epoch"], facts["history"]
         self.best_score = facts["best_score"]
+        if "begun" in groups:
+            drawn = groups["begun"].pop("drawn")
+            sums = {name: value.to(device) for name, value in groups["begun"].items()}
+            self.begun = Begun(facts["batch"], **sums, drawn=drawn)
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

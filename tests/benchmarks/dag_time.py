@@ -1,0 +1,162 @@
+"""How long `snakemake -n` takes for studies of about 100, 1,000 and 10,000 jobs, beside rules with
+as many files and words but no code of ours behind them, and the barest rules of as many jobs:
+`python tests/benchmarks/dag_time.py [JOBS ...]` prints a table of processor time and memory.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SIZES = (100, 1_000, 10_000)
+FULL = "workflow/studies/thin-ice.yaml"
+A_SEED = 75  # about as many jobs has each seed of the study below
+STUDY = {
+    "name": "dag",
+    "threat": {"norm": "Linf", "eps": 0.1},
+    "datasets": {"digits": {"limit_test": 100}},
+    "models": {"digits_cnn": {}},
+    "objectives": {"pgd_at": {}},
+    "methods": {"lwm": {}, "hydra": {}, "radmm": {}},
+    "sparsities": [0.5, 0.9, 0.99],
+    "autoattack": {"shard_size": 100},
+}
+# 10 methods x 2 networks x 2 datasets x 3 sparsities x 3 seeds; which methods is all one here.
+GRID = STUDY | {
+    "name": "grid",
+    "seeds": [0, 1, 2],
+    "datasets": {name: {"kind": "cifar10", "download": True} for name in ("one", "another")},
+    "models": {"resnet18": {}, "vgg16_bn": {}},
+    "methods": {f"method{number}": {"kind": "lwm"} for number in range(10)},
+    "autoattack": {"shard_size": 1000},
+}
+
+# The barest: one parameter, one file that each job reads of the one before, in chains of three.
+BAREST = """
+rule all:
+    input: expand("results/{{number}}/c.txt", number=range({chains}))
+
+rule a:
+    output: "results/{{number}}/a.txt"
+    params: job="a of {{number}}"
+    shell: "echo {{params.job}} > {{output}}"
+
+rule b:
+    input: "results/{{number}}/a.txt"
+    output: "results/{{number}}/b.txt"
+    params: job="b of {{number}}"
+    shell: "cp {{input}} {{output}}"
+
+rule c:
+    input: "results/{{number}}/b.txt"
+    output: "results/{{number}}/c.txt"
+    params: job="c of {{number}}"
+    shell: "cp {{input}} {{output}}"
+"""
+# As many files, words and numbers as a rule of ours has on average, all of them plain text.
+RULE = """
+rule {name}:
+    input: {inputs}
+    output: {outputs}
+    log: "results/{{number}}/{name}.log"
+    threads: 1
+    resources: gpu=1, mem_mb=8000, runtime=60
+    params: job="{job}"
+    message: "{name} of {{wildcards.number}}"
+    shell: "python {{params.job:q}} {{input:q}} {{output:q}} --threads {{threads}} --log {{log:q}}"
+"""
+FILES = 3  # read and written by a job
+PARAMETER = "x" * 1500
+
+
+def _plain(chains: int) -> str:
+    rules = [f'rule all:\n    input: expand("results/{{n}}/c2.txt", n=range({chains}))']
+    before = ""
+    for name in "abc":
+        inputs = _files(before) if before else ""
+        rules.append(RULE.format(name=name, inputs=inputs, outputs=_files(name), job=PARAMETER))
+        before = name
+    return "\n".join(rules).replace("    input: \n", "")
+
+
+def _files(name: str) -> str:
+    return ", ".join(f'f{n}="results/{{number}}/{name}{n}.txt"' for n in range(FILES))
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a dry run cost: jobs planned, seconds of processor time, and MiB at most."""
+
+    jobs: int
+    seconds: float
+    memory: float
+
+
+def dry_run(folder: Path, snakefile: Path, *arguments: str) -> DryRun:
+    """``snakemake -n`` in ``folder``; its processor time, since others use the machine."""
+    command = [Path(sys.executable).parent / "snakemake", "-n", "--quiet", "rules"]
+    command += ["--snakefile", snakefile, "--directory", folder, *arguments]
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    with (folder / "said.txt").open("w") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=clean)
+        _, status, used = os.wait4(process.pid, 0)
+    text = (folder / "said.txt").read_text()
+    assert status == 0, text
+    total = re.search(r"^total\s+(\d+)$", text, flags=re.MULTILINE)
+    return DryRun(int(total[1]), used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def ours(folder: Path, jobs: int) -> DryRun:
+    """A study with about so many jobs: more of them by more seeds."""
+    return of_a_study(STUDY | {"seeds": list(range(max(1, round(jobs / A_SEED))))}, folder)
+
+
+def of_a_study(study: dict, folder: Path) -> DryRun:
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    configfile = str(folder / "study.yaml")
+    return dry_run(folder, REPOSITORY / "Snakefile", "--configfile", configfile)
+
+
+def of_a_text(snakefile: str, folder: Path) -> DryRun:
+    (folder / "Snakefile").write_text(snakefile)
+    return dry_run(folder, folder / "Snakefile")
+
+
+def barest(folder: Path, jobs: int) -> DryRun:
+    return of_a_text(BAREST.format(chains=round(jobs / 3)), folder)
+
+
+def plain(folder: Path, jobs: int) -> DryRun:
+    return of_a_text(_plain(round(jobs / 3)), folder)
+
+
+def in_an_empty_folder(measure: Callable[[Path, int], DryRun], jobs: int) -> DryRun:
+    with tempfile.TemporaryDirectory() as folder:
+        return measure(Path(folder), jobs)
+
+
+HEADER = """\
+| jobs | s | MiB | plain rules, s | MiB | ratio | barest rules, s | MiB | ratio |
+|---|---|---|---|---|---|---|---|---|"""
+
+if __name__ == "__main__":
+    print(HEADER)
+    for size in map(int, sys.argv[1:] or SIZES):
+        one = in_an_empty_folder(ours, size)
+        cells = [f"{one.jobs:,}", f"{one.seconds:.1f}", f"{one.memory:.0f}"]
+        for other in (in_an_empty_folder(measure, one.jobs) for measure in (plain, barest)):
+            ratio = one.seconds / other.seconds
+            cells += [f"{other.seconds:.1f}", f"{other.memory:.0f}", f"{ratio:.2f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
+    full = yaml.safe_load((REPOSITORY / FULL).read_text())
+    for study in (full, GRID):
+        with tempfile.TemporaryDirectory() as folder:
+            one = of_a_study(study, Path(folder))
+        print(f"{study['name']}: {one.jobs:,} jobs, {one.seconds:.1f} s, {one.memory:.0f} MiB")

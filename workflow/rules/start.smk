@@ -1,0 +1,33 @@
+"""Around the jobs of a run, never in a dry run: one run at a time, one GPU a job. A person who
+starts it with --no-hooks does without both.
+"""
+
+from thin_ice.gpus import NUMBER
+from thin_ice.one_run import RunLock
+from thin_ice.provenance.record import now
+
+HELD = []  # the lock of this run
+
+
+def begin():
+    """Called once, by the process that a person started."""
+    try:
+        HELD.append(RunLock(STUDY_FOLDER, now()))
+    except ThinIceError as error:
+        raise WorkflowError(str(error)) from None
+    _share_gpus()
+
+
+def end():
+    """Called once the last job has ended, well or not."""
+    while HELD:
+        HELD.pop().release()
+
+
+def _share_gpus():
+    """Have the jobs of this machine claim a GPU each, if it was said how many there are."""
+    limit = workflow.global_resources.get("gpu")
+    if not workflow.local_exec:
+        os.environ.pop(NUMBER, None)  # a cluster deals out its own
+    elif limit is not None and limit.value:
+        os.environ[NUMBER] = str(limit.value)
