@@ -2,12 +2,14 @@
 
 import copy
 import logging
+import signal
 from collections.abc import Callable
 
 import pytest
 import torch
 from miniature import MINIATURE, set_key
 
+from thin_ice import interruption
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
 from thin_ice.models.network import Architecture
@@ -28,6 +30,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def listening():
+    """The job's handlers of signals, for the time of a test."""
+    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
+    interruption.listen()
+    yield
+    interruption.listen()  # forgets what has come
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

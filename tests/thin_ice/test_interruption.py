@@ -4,19 +4,9 @@ import signal
 
 import pytest
 
-from thin_ice import interruption
 from thin_ice.interruption import Interrupted, asked, deferred
 
-
-@pytest.fixture(autouse=True)
-def listening():
-    """As a job listens, and as before afterwards."""
-    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
-    interruption.listen()
-    yield
-    interruption.listen()  # forgets what has come
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("listening")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])

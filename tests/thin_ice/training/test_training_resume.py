@@ -160,17 +160,6 @@ def test_a_training_that_is_killed_again_and_again_ends_there_too(build, setting
     assert_same_tensors(ended[0][1], ended[1][1])
 
 
-@pytest.fixture
-def listening():
-    """The job's handlers of signals, for the time of a test."""
-    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
-    interruption.listen()
-    yield
-    interruption.listen()  # forgets what has come
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def ask_in(hooks, name, call, number):
     """Have a signal come in the given call (counted from 1) of a hook; and count the steps."""
     original, calls, steps = getattr(hooks, name), [], []
