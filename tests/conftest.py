@@ -14,8 +14,8 @@ from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
 from thin_ice.models.network import Architecture
 from thin_ice.objectives.natural import Natural
-from thin_ice.training.fit import Setting
 from thin_ice.training.plan import Plan
+from thin_ice.training.setting import Setting
 
 # They take minutes, some of them waiting: begun last, one would keep the others' processor idle.
 LONGEST = ("test_workflow_slurm.py", "test_workflow_reruns.py")

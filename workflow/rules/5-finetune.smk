@@ -8,6 +8,7 @@ rule finetune:
         records_if_again("{run}/seed{seed}/{tuned}"),
         dataset=ancient(dataset_of),
         model=ancient(before_tuning),
+        teacher=ancient(teacher_of),
     output:
         model=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{tuned}}/model.safetensors",
         history=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{tuned}}/history.csv",
@@ -25,7 +26,7 @@ rule finetune:
         "Fine-tune {wildcards.tuned}: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice finetune --job {params.job:q} --dataset {input.dataset:q}"
-        " --model {input.model:q} --threads {threads}"
+        " --model {input.model:q} --teacher {input.teacher:q} --threads {threads}"
         f"{SCRATCH}{RECORD_AND_LOG}"
 
 
@@ -36,6 +37,7 @@ rule selection:
         dataset=ancient(dataset_of),
         pruned=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/pruned/model.safetensors"),
         model=ancient(f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/model.safetensors"),
+        teacher=ancient(teacher_of),
     output:
         epochs=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/selection/selection.csv",
         samples=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/selection/samples.parquet",
@@ -53,5 +55,6 @@ rule selection:
         "Watch fine-tuning on test, {wildcards.pruned}: {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python -m thin_ice selection --job {params.job:q} --dataset {input.dataset:q}"
-        " --pruned {input.pruned:q} --model {input.model:q} --threads {threads}"
+        " --pruned {input.pruned:q} --model {input.model:q} --teacher {input.teacher:q}"
+        " --threads {threads}"
         f"{SCRATCH}{RECORD_AND_LOG}"

@@ -29,6 +29,13 @@ def before_tuning(wildcards):
     return f"{STUDY_FOLDER}/{start}/model.safetensors"
 
 
+def teacher_of(wildcards):
+    """The dense network, if fine-tuning learns from it."""
+    network = network_of(wildcards, wildcards.get("tuned") or wildcards.get("pruned"))
+    taught = network.pruned and STUDY.taught(network)
+    return [f"{STUDY_FOLDER}/{network.dense.folder}/model.safetensors"] if taught else []
+
+
 def any_of(runs):
     """A wildcard constraint: one of these runs; without any, nothing."""
     return "|".join(runs) or "(?!)"

@@ -10,9 +10,10 @@ from thin_ice.data.partition import partition
 from thin_ice.data.split import Split
 from thin_ice.models.network import Architecture
 from thin_ice.objectives.pgd_at import PgdAt
-from thin_ice.training.fit import Setting, fit
+from thin_ice.training.fit import fit
 from thin_ice.training.hooks import Hooks
 from thin_ice.training.plan import Plan
+from thin_ice.training.setting import Setting
 
 TINY = Architecture("digits_cnn", {"width": 4}, (1, 8, 8), 10, normalize=False)
 

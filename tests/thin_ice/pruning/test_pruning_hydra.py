@@ -52,7 +52,7 @@ def test_random_scores_start_elsewhere(build, setting, checkpoint):
 def test_only_scores_and_batch_norm_train(build, setting, checkpoint, precision):
     model, before = build(0), build(0).state_dict()
     pruner = HydraPruner(Hydra(), 0.8)
-    pruner.attach(model)
+    pruner.attach(model, setting())
     scores = {
         name: module.scores.detach().clone()
         for name, module in model.named_modules()
@@ -91,7 +91,7 @@ def test_weight_decay_applies_to_the_scores(build, setting, tmp_path):
     norms = []
     for decay in (0.0, 5.0):
         model, pruner = build(0), HydraPruner(Hydra(), 0.5)
-        pruner.attach(model)
+        pruner.attach(model, setting())
         chosen = setting(epochs=1, lr=0.01, weight_decay=decay, select="last")
         fit(model, chosen, pruner, Checkpoint(tmp_path / str(decay), "job"))
         norms.append(model.linear.parametrizations.weight[0].scores.norm().item())
@@ -100,7 +100,7 @@ def test_weight_decay_applies_to_the_scores(build, setting, tmp_path):
 
 def test_masks_are_computed_once_a_step_and_once_a_validation(build, setting, checkpoint):
     model, pruner, calls = build(0), HydraPruner(Hydra(), 0.5), []
-    pruner.attach(model)
+    pruner.attach(model, setting())
     carrier = model.linear.parametrizations.weight[0]
     carrier.register_forward_hook(lambda *_: calls.append(model.training))
     fit(model, setting(Trades(steps=3), epochs=2), pruner, checkpoint)
@@ -113,7 +113,7 @@ def test_step_equals_a_plain_step_with_masks_computed_in_every_forward_pass(
     """One step of SGD on the scores, against autograd on w * m written out."""
     chosen = setting(epochs=1, train=16, momentum=0.0, weight_decay=0.0, select="last")
     model, pruner, plain = build(0), HydraPruner(Hydra(), 0.5), build(0)
-    pruner.attach(model)
+    pruner.attach(model, setting())
     score = model.linear.parametrizations.weight[0]
     before, mask = score.scores.detach().clone(), score.mask()
     rates = [row["lr"] for row in fit(model, chosen, pruner, checkpoint)]

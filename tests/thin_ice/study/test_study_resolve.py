@@ -10,10 +10,11 @@ from miniature import REPOSITORY
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from, study_from_file
 from thin_ice.study.plan import Network
-from thin_ice.study.schema import schema
+from thin_ice.study.schema import BadStudy, schema
 from thin_ice.training.plan import Plan
 
 LWM = Network("digits-digits_cnn-pgd_at", 1, "lwm-0.9")
+TRAINED = ("prune", "finetune", "selection")
 STUDIES = [REPOSITORY / "config.yaml", *sorted((REPOSITORY / "workflow/studies").glob("*.yaml"))]
 
 
@@ -196,3 +197,41 @@ def test_a_change_touches_just_the_jobs_that_read_it(altered, miniature, key):
     after = jobs(study_from(altered(key, value)))
     touched = {name for name in before if before[name] != after.get(name, before[name])}
     assert touched == {name for name in before if expected & names_of(*name)}
+
+
+def test_a_method_may_be_fine_tuned_with_an_objective_of_its_own(miniature):
+    label = next(iter(miniature["methods"]))
+    miniature["methods"][label] = {"kind": "lwm", "finetune_objective": {"kind": "mart", "beta": 2}}
+    study = study_from(miniature)
+    own = study.resolved["methods"][label]
+    assert own["prune_objective"] is None
+    assert own["finetune_objective"]["kind"] == "mart"
+    assert own["finetune_objective"]["options"]["beta"] == 2.0
+    (network, *_) = [one for one in study.networks() if one.method == label]
+    jobs = {stage: json.loads(getattr(study, f"{stage}_job")(network)) for stage in TRAINED}
+    kinds = {stage: job["parameters"]["objective"]["kind"] for stage, job in jobs.items()}
+    dense = network.parts[2]
+    assert kinds == {"prune": dense, "finetune": "mart", "selection": "mart"}
+    reached = {stage: job["code"]["modules"] for stage, job in jobs.items()}
+    assert "thin_ice.objectives.mart:Mart" in reached["finetune"]
+    assert "thin_ice.objectives.mart:Mart" not in reached["prune"]
+    assert study_from(study.resolved).resolved == study.resolved
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"kind": "nothing"},
+            r"finetune_objective\.kind: unknown kind .nothing.; allowed",
+        ),
+        ({"kind": "mart", "gamma": 1}, r"finetune_objective\.gamma: unknown key; allowed: beta"),
+        ({"beta": 1}, r"finetune_objective: 'kind' is missing"),
+        ("mart", r"finetune_objective: 'mart'; allowed: a value of type object or null"),
+    ],
+)
+def test_a_bad_objective_of_a_method_is_refused(miniature, given, message):
+    label = next(iter(miniature["methods"]))
+    miniature["methods"][label] = {"kind": "lwm", "finetune_objective": given}
+    with pytest.raises(BadStudy, match=message):
+        study_from(miniature)

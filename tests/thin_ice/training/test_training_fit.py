@@ -15,10 +15,11 @@ from thin_ice.objectives.base import Step
 from thin_ice.objectives.pgd_at import PgdAt
 from thin_ice.objectives.trades import Trades
 from thin_ice.randomness import generator
-from thin_ice.training.fit import Setting, TrainingDiverged, fit
+from thin_ice.training.fit import TrainingDiverged, fit
 from thin_ice.training.hooks import Hooks
 from thin_ice.training.plan import Plan
 from thin_ice.training.schedules import learning_rate
+from thin_ice.training.setting import Setting
 from thin_ice.training.state import TrainingState, make_optimizer
 from thin_ice.training.validation import score, validate
 
@@ -193,7 +194,7 @@ def test_the_test_split_cannot_reach_the_loop():
     assert not any("test" in name for name in names)
     assert names == [
         *("model", "setting", "hooks", "checkpoint"),
-        *("train", "validation", "objective", "threat", "plan", "stream"),
+        *("train", "validation", "objective", "threat", "plan", "stream", "teacher"),
     ]
 
 
@@ -279,17 +280,18 @@ def test_validation_happens_every_so_often_and_after_the_last_epoch(build, setti
 
 
 def test_validation_counts_correct_predictions_clean_and_attacked(build, setting):
-    model, threat, stream = build(0), ThreatModel("Linf", 0.1), (0, "test")
-    split = setting().validation
+    model, threat, plain = build(0), ThreatModel("Linf", 0.1), setting()
+    split = plain.validation
     for _ in range(20):  # so that batch norm knows these images, and predictions differ
         model(split.floats())
     labels = model.eval()(split.floats()).argmax(1)
     labels[:4] = (labels[:4] + 1) % 10  # 16 of 20 are right
     split, objective = Split(split.images, labels, split.ids), PgdAt(steps=3)
-    found = validate(model.train(), objective, threat, split, stream)
-    assert validate(model, objective, threat, split, stream) == found
+    chosen = dataclasses.replace(plain, validation=split, objective=objective, threat=threat)
+    found = validate(model.train(), chosen)
+    assert validate(model, chosen) == found
     assert model.training
-    step = Step(threat, generator("cpu", *stream, "validation"), 1.0)
+    step = Step(threat, generator("cpu", *plain.stream, "validation"), 1.0)
     attacked = objective.perturb(model, split.floats(), labels, step)
     hits = int((model.eval()(attacked).argmax(1) == labels).sum())
     assert 0 < hits < 16
@@ -297,9 +299,9 @@ def test_validation_counts_correct_predictions_clean_and_attacked(build, setting
 
 
 def test_validation_moves_nothing_in_the_network(build, setting):
-    model, chosen = build(0), setting()
+    model = build(0)
     before = weights(model)
-    validate(model, Trades(steps=1), chosen.threat, chosen.validation, chosen.stream)
+    validate(model, setting(Trades(steps=1)))
     assert same(weights(model), before)
     assert all(p.grad is None for p in model.parameters())
 

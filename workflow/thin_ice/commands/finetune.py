@@ -11,6 +11,7 @@ from thin_ice.pruning.finetune import finetune
 
 PREPARE = prepare
 INPUTS = ("dataset", "model")
+OPTIONAL_INPUTS = ("teacher",)
 
 
 def run(job: Job) -> list[Path]:

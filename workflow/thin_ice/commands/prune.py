@@ -18,7 +18,7 @@ def run(job: Job) -> list[Path]:
     dataset, wanted = dataset_of(job), job.parameters["method"]
     dense = load_model(job.input("model"), job.device)
     method = tables.load("methods", wanted["kind"])(**wanted["options"])
-    pruner = method.pruner(job.parameters["sparsity"])
+    pruner = method.pruner(job.parameters["sparsity"], wanted["unit"])
     pruned = prune(dense.model, pruner, setting_of(job, dataset), checkpoint_of(job))
     outputs = [job.folder / "model.safetensors", job.folder / "history.csv"]
     save_model(outputs[0], dense.model, dense.architecture, pruned.masks, about(job, dataset))

@@ -28,6 +28,7 @@ from thin_ice.training.validation import score
 
 PREPARE = prepare
 INPUTS = ("dataset", "pruned", "model")
+OPTIONAL_INPUTS = ("teacher",)
 REPLAYED = "finetune"  # names the random streams
 
 log = logging.getLogger("thin_ice")

@@ -4,13 +4,16 @@ import csv
 import io
 from pathlib import Path
 
+from torch import nn
+
 from thin_ice import tables
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.commands.job import Job
 from thin_ice.data.split import Dataset, load_dataset
 from thin_ice.files import write_text
-from thin_ice.training.fit import Setting
+from thin_ice.models.artifact import load_model
 from thin_ice.training.plan import Plan
+from thin_ice.training.setting import Setting
 from thin_ice.training.state import Row
 
 COLUMNS = ("epoch", "lr", "loss", "train_accuracy", "validation_clean", "validation_robust")
@@ -25,16 +28,23 @@ def setting_of(job: Job, dataset: Dataset, stage: str | None = None) -> Setting:
     stage and variant.
     """
     wanted, stage = job.parameters, stage or job.description["stage"]
-    objective = wanted["objective"]
+    objective = tables.load("objectives", wanted["objective"]["kind"])
     stream = (wanted["seed"], stage, wanted["variant"])
     return Setting(
         train=dataset.train,
         validation=dataset.validation,
-        objective=tables.load("objectives", objective["kind"])(**objective["options"]),
+        objective=objective(**wanted["objective"]["options"]),
         threat=ThreatModel(**wanted["threat"]),
         plan=Plan(**wanted["plan"]),
         stream=stream,
+        teacher=_teacher(job) if objective.teacher else None,
     )
+
+
+def _teacher(job: Job) -> nn.Module:
+    """The dense network, frozen: ``teacher``, or while it is pruned what the stage begins with."""
+    files = job.inputs.get("teacher") or job.inputs["model"]
+    return load_model(files[0], job.device).model.requires_grad_(False)
 
 
 def about(job: Job, dataset: Dataset) -> dict[str, str]:

@@ -19,12 +19,14 @@ from thin_ice.attacks.threat import ThreatModel
 @dataclass(frozen=True)
 class Step:
     """What an objective may know of the moment: the threat model, its own stream of random
-    numbers, and the share of the stage's training that is done (0 to 1).
+    numbers, the share of the stage's training that is done (0 to 1), and for objectives that learn
+    from it the dense network, frozen and in evaluation mode.
     """
 
     threat: ThreatModel
     generator: torch.Generator
     progress: float
+    teacher: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,12 @@ class Loss:
 
 
 class Objective(Protocol):
-    """One loss. ``robust``: whether checkpoints are chosen by robust validation accuracy."""
+    """One loss. ``robust``: whether checkpoints are chosen by robust validation accuracy;
+    ``teacher``: whether it learns from the dense network, and so cannot train one.
+    """
 
     robust: ClassVar[bool]
+    teacher: ClassVar[bool]
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
         """The training loss on float images (N, C, H, W) in [0, 1], labels int64 (N,).

@@ -32,6 +32,7 @@ class Mart:
     rel_step: float = 0.25  # its step size, a share of eps
 
     robust: ClassVar[bool] = True
+    teacher: ClassVar[bool] = False
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
         adversarial = self.perturb(model, images, labels, step)

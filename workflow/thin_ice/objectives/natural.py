@@ -14,6 +14,7 @@ class Natural:
     """Cross-entropy; checkpoints are chosen by clean validation accuracy."""
 
     robust: ClassVar[bool] = False
+    teacher: ClassVar[bool] = False
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
         logits = model(images)

@@ -24,6 +24,7 @@ class PgdAt:
     mode: Literal["eval", "train"] = "eval"  # of the network while it is attacked
 
     robust: ClassVar[bool] = True
+    teacher: ClassVar[bool] = False
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
         logits = model(

@@ -34,6 +34,7 @@ class Trades:
     rel_step: float = 0.2516  # its step size, a share of eps; HYDRA: 0.0078 / 0.031
 
     robust: ClassVar[bool] = True
+    teacher: ClassVar[bool] = False
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
         adversarial = self._craft(model, images, step)

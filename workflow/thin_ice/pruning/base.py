@@ -1,21 +1,35 @@
-"""What a pruning method is: options, and a `Pruner` that acts through the training loop's hooks.
+"""What a pruning method is: options, and a `Pruner` that acts through the stage's hooks.
 
 A method decides what carries a mask, what is trained meanwhile, what is added to the loss and what
-happens between steps. It never mentions the objective.
+happens between steps. It never mentions the objective; where its authors prescribe one, its table
+entry says so and a study may say otherwise.
 """
 
 from typing import ClassVar, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from thin_ice.sparsity.masks import Masks
 from thin_ice.training.hooks import Hooks
+from thin_ice.training.setting import Setting
 
 
 class Pruner(Hooks):
-    """One run of a method on one network. The hooks in between are those of `Hooks`."""
+    """One run of a method on one network: `look` so many times at data, `attach`, training with
+    the hooks of `Hooks`, `finish`.
+    """
 
-    def attach(self, model: nn.Module) -> None:
+    def looks(self, setting: Setting) -> int:
+        """How many times the method looks at data before the network is touched."""
+        return 0
+
+    def look(self, model: nn.Module, setting: Setting, number: int) -> None:
+        """Look ``number`` (0-based): measure something on ``setting.batch(number)``. It changes
+        what `state` gives and leaves the network, in evaluation mode, as it was. A killed job goes
+        on after the last look that its checkpoint has.
+        """
+
+    def attach(self, model: nn.Module, setting: Setting) -> None:
         """Before training: put parametrizations on, say what is trainable."""
 
     def finish(self, model: nn.Module) -> Masks:
@@ -28,11 +42,22 @@ class Pruner(Hooks):
 class Method(Protocol):
     """An entry of the table of methods: a frozen dataclass of options."""
 
-    units: ClassVar[tuple[str, ...]]  # what it can prune: weight, filter, channel
+    units: ClassVar[tuple[str, ...]]  # what it can prune: weight, filter, channel, column
     claimed: ClassVar[str]  # the protocol by which its authors measured robustness
     prune_plan: ClassVar[dict]  # its published plan of pruning, as far as it departs from `Plan`
     finetune_plan: ClassVar[dict]  # and of fine-tuning
+    # What its authors prune and fine-tune it with: a kind of objective and options; {} is the one
+    # that trained the network.
+    prune_objective: ClassVar[dict]
+    finetune_objective: ClassVar[dict]
 
-    def pruner(self, sparsity: float) -> Pruner:
-        """A fresh pruner that reaches ``sparsity``, the pruned share of the prunable weights."""
+    def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
+        """A fresh pruner that reaches ``sparsity``: the pruned share of the prunable weights, or of
+        a layer's filters or channels.
+        """
         ...
+
+
+def detached(weights: dict[str, nn.Parameter]) -> dict[str, Tensor]:
+    """The values of weights, without their graph."""
+    return {name: weight.detach() for name, weight in weights.items()}

@@ -5,8 +5,9 @@ from torch import nn
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.sparsity.masks import Masks
 from thin_ice.sparsity.parametrizations import export, fix_masks
-from thin_ice.training.fit import Setting, fit
+from thin_ice.training.fit import fit
 from thin_ice.training.hooks import Hooks
+from thin_ice.training.setting import Setting
 from thin_ice.training.state import Row
 
 

@@ -24,6 +24,7 @@ from thin_ice.randomness import generator
 from thin_ice.sparsity.masks import Masks, kept_count
 from thin_ice.sparsity.parametrizations import TopKScore
 from thin_ice.sparsity.prunable import prunable_modules
+from thin_ice.training.setting import Setting
 
 TINY = 1e-12  # a layer of zeros has scores of zero, not NaN
 
@@ -44,8 +45,10 @@ class Hydra:
         "select": "last",
     }
     finetune_plan: ClassVar[dict] = {"epochs": 100, "lr": 0.01, "schedule": "cosine_per_epoch"}
+    prune_objective: ClassVar[dict] = {}
+    finetune_objective: ClassVar[dict] = {}
 
-    def pruner(self, sparsity: float) -> Pruner:
+    def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
         return HydraPruner(self, sparsity)
 
 
@@ -68,7 +71,7 @@ class HydraPruner(Pruner):
     def __init__(self, options: Hydra, sparsity: float) -> None:
         self.options, self.sparsity = options, sparsity
 
-    def attach(self, model: nn.Module) -> None:
+    def attach(self, model: nn.Module, setting: Setting) -> None:
         model.requires_grad_(False)
         for module in model.modules():
             if isinstance(module, _BatchNorm):

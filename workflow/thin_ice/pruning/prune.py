@@ -1,20 +1,25 @@
 """The pruning stage: a method's hooks around the one loop, then the export to plain weights."""
 
+import time
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from thin_ice import interruption
 from thin_ice.attacks.modes import in_mode
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.errors import ThinIceError
+from thin_ice.progress import Progress
 from thin_ice.pruning.base import Pruner
 from thin_ice.sparsity.masks import Masks
 from thin_ice.sparsity.parametrizations import export
-from thin_ice.training.fit import Setting, fit
+from thin_ice.training.fit import fit
+from thin_ice.training.setting import Setting
 from thin_ice.training.state import Row
 
 PROBE_IMAGES = 64
+SAVE_SECONDS = 60  # between two checkpoints of looks
 
 
 class ExportChanged(ThinIceError):
@@ -35,7 +40,8 @@ def prune(model: nn.Module, pruner: Pruner, setting: Setting, checkpoint: Checkp
     Raises:
         ExportChanged: the plain network's logits differ from the pruner's own.
     """
-    pruner.attach(model)
+    _look(model, pruner, setting, checkpoint)
+    pruner.attach(model, setting)
     history = fit(model, setting, pruner, checkpoint) if setting.plan.epochs else []
     masks = pruner.finish(model)
     probe = setting.validation.head(PROBE_IMAGES).floats()
@@ -44,6 +50,30 @@ def prune(model: nn.Module, pruner: Pruner, setting: Setting, checkpoint: Checkp
     model.requires_grad_(True)
     _check_export(model, masks, own, _logits(model, probe))
     return Pruned(masks, history)
+
+
+def _look(model: nn.Module, pruner: Pruner, setting: Setting, checkpoint: Checkpoint) -> None:
+    """Let the method look at data, from where a killed job came to; afterwards it knows all that
+    it saw, also where training has begun already.
+    """
+    total = pruner.looks(setting)
+    if not total:
+        return
+    groups, facts = checkpoint.load() or ({}, {"looks": 0})
+    if facts.get("looks", total):
+        pruner.restore({k: v.to(setting.device) for k, v in groups.get("hooks", {}).items()})
+    progress, saved = Progress("look", total, facts.get("looks", total)), time.monotonic()
+    with in_mode(model, "eval"), interruption.deferred():
+        for number in range(progress.done, total):
+            pruner.look(model, setting, number)
+            progress.advance({})
+            error = interruption.asked()
+            if error or time.monotonic() - saved > SAVE_SECONDS:
+                checkpoint.save({"hooks": pruner.state()}, {"looks": number + 1})
+                saved = time.monotonic()
+            if error:
+                raise error
+    progress.close()
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from thin_ice.pruning.base import Pruner
+from thin_ice.pruning.base import Pruner, detached
 from thin_ice.sparsity.masks import Masks, layerwise_masks
 from thin_ice.sparsity.parametrizations import fix_masks
 from thin_ice.sparsity.prunable import prunable_weights
@@ -50,8 +50,10 @@ class Radmm:
         "schedule": "step",
         "milestones": [0.4, 0.75],
     }
+    prune_objective: ClassVar[dict] = {}
+    finetune_objective: ClassVar[dict] = {}
 
-    def pruner(self, sparsity: float) -> Pruner:
+    def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
         return RadmmPruner(self, sparsity)
 
 
@@ -65,7 +67,7 @@ class RadmmPruner(Pruner):
         self.u: dict[str, Tensor] = {}
 
     def before_epoch(self, model: nn.Module, epoch: int, epochs: int) -> None:
-        weights = _detached(prunable_weights(model, self.options.layers))
+        weights = detached(prunable_weights(model, self.options.layers))
         if epoch == 0:
             self.z = self._project(weights)
             self.u = {name: torch.zeros_like(w) for name, w in weights.items()}
@@ -100,7 +102,7 @@ class RadmmPruner(Pruner):
         return penalty
 
     def finish(self, model: nn.Module) -> Masks:
-        masks = self._masks(_detached(prunable_weights(model, self.options.layers)))
+        masks = self._masks(detached(prunable_weights(model, self.options.layers)))
         fix_masks(model, masks)
         return masks
 
@@ -116,10 +118,6 @@ class RadmmPruner(Pruner):
         self.rho, self.updates = float(state["rho"]), int(state["updates"])
         self.z = {name[2:]: t for name, t in state.items() if name.startswith("z.")}
         self.u = {name[2:]: t for name, t in state.items() if name.startswith("u.")}
-
-
-def _detached(weights: dict[str, nn.Parameter]) -> dict[str, Tensor]:
-    return {name: weight.detach() for name, weight in weights.items()}
 
 
 def _period(epoch: int, epochs: int, periods: int) -> int:

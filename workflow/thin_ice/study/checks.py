@@ -127,6 +127,17 @@ def _methods(study: Tree) -> None:
                 )
 
 
+def _teachers(study: Tree) -> None:
+    """The first network has none to learn from."""
+    for label, objective in study["objectives"].items():
+        if entry("objectives", objective["kind"]).constants["teacher"]:
+            raise BadStudy(
+                f"objectives.{label}",
+                f"{objective['kind']} learns from a dense network, so it cannot train one; "
+                "allowed: as prune_objective or finetune_objective of a method",
+            )
+
+
 def _trained(study: Tree) -> None:
     """Methods and objectives may be left out only where no network is trained or pruned."""
     others = [label for label, model in study["models"].items() if not model["only_evaluate"]]
@@ -259,6 +270,7 @@ CHECKS: tuple[Callable[[Tree], None], ...] = (
     _checkpoints,
     _trained,
     _methods,
+    _teachers,
     _selection,
     _dense_again,
     _objectives,

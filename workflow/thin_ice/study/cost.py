@@ -96,9 +96,9 @@ LOSS = {  # of the objectives that are known here; any other is taken for the de
 }
 
 
-def training(study: Study, network: Network, plan: Tree) -> Work:
+def training(study: Study, network: Network, stage: str, plan: Tree) -> Work:
     """A stage of training by its plan."""
-    objective = study.resolved["objectives"][network.parts[2]]
+    objective = study.objective(network, stage)
     images, held_out = training_images(study, network.parts[0])
     epoch = over(images, plan["batch_size"], training_passes(objective))
     looks = over(held_out, BATCH, validation_passes(objective))
@@ -128,17 +128,17 @@ def _reader(entry: Tree) -> Any:
 
 
 def _dense(study: Study, network: Network) -> Work:
-    return training(study, network, study.resolved["training"]["dense"])
+    return training(study, network, "dense", study.resolved["training"]["dense"])
 
 
 def _prune(study: Study, network: Network) -> Work:
-    return training(study, network, study.resolved["methods"][network.method]["prune"])
+    return training(study, network, "prune", study.resolved["methods"][network.method]["prune"])
 
 
 def _finetune(study: Study, network: Network) -> Work:
     again = network.variant == DENSE_AGAIN
     whose = study.resolved["training"] if again else study.resolved["methods"][network.method]
-    return training(study, network, whose["finetune"])
+    return training(study, network, "finetune", whose["finetune"])
 
 
 def _selection(study: Study, network: Network) -> Work:

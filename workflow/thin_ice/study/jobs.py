@@ -50,10 +50,11 @@ def _training(study: Study, network: Network) -> Iterator[PlannedJob]:
         return
     inputs = data | {"model": _model(network.dense.folder)}
     if network.variant == DENSE_AGAIN:
+        inputs |= {"teacher": ()}
         yield PlannedJob("finetune", folder, study.finetune_job(network), inputs)
         return
     yield PlannedJob("prune", f"{folder}/pruned", study.prune_job(network), inputs)
-    inputs = data | {"model": _model(f"{folder}/pruned")}
+    inputs = data | {"model": _model(f"{folder}/pruned"), "teacher": _teacher(study, network)}
     yield PlannedJob("finetune", folder, study.finetune_job(network), inputs)
 
 
@@ -67,7 +68,11 @@ def _external(study: Study, network: Network, data: dict[str, Files]) -> Planned
 
 
 def _selection(study: Study, network: Network) -> PlannedJob:
-    models = {"pruned": _model(f"{network.folder}/pruned"), "model": _model(network.folder)}
+    models = {
+        "pruned": _model(f"{network.folder}/pruned"),
+        "model": _model(network.folder),
+        "teacher": _teacher(study, network),
+    }
     return PlannedJob(
         "selection",
         f"{network.folder}/selection",
@@ -153,6 +158,11 @@ def _report(study: Study) -> PlannedJob:
 
 def _data(network: Network) -> dict[str, Files]:
     return {"dataset": (f"data/{network.parts[0]}/dataset.safetensors",)}
+
+
+def _teacher(study: Study, network: Network) -> Files:
+    """The dense network, if fine-tuning learns from it."""
+    return _model(network.dense.folder) if study.taught(network) else ()
 
 
 def _model(folder: str) -> Files:

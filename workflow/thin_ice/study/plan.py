@@ -12,6 +12,7 @@ from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.files import canonical_json
 from thin_ice.provenance.fingerprint import fingerprint
 from thin_ice.provenance.machine import packages_used, versions
+from thin_ice.study.options import entry
 
 DENSE = "dense"
 DENSE_AGAIN = "dense_again"  # the dense network fine-tuned once more: what training alone changes
@@ -159,6 +160,18 @@ class Study:
             return sorted({method["claimed"] for method in methods.values()})
         return [methods[network.method]["claimed"]]
 
+    def objective(self, network: Network, stage: str) -> Tree:
+        """What a stage trains a network with: the run's objective, or the one that its method
+        prescribes for pruning or fine-tuning.
+        """
+        method = self.resolved["methods"].get(network.method, {}) if network.pruned else {}
+        return method.get(f"{stage}_objective") or self.resolved["objectives"][network.parts[2]]
+
+    def taught(self, network: Network) -> bool:
+        """Whether fine-tuning learns from the dense network."""
+        kind = self.objective(network, "finetune")["kind"]
+        return entry("objectives", kind).constants["teacher"]
+
     # Parameters of the jobs, a method a stage: exactly what the stage's command reads.
 
     def study_job(self) -> str:
@@ -193,16 +206,19 @@ class Study:
 
     def selection_job(self, network: Network) -> str:
         method = self.resolved["methods"][network.method]
-        parameters = {"protocol": {method["claimed"]: vars(PROTOCOLS[method["claimed"]])}}
+        parameters = {
+            "protocol": {method["claimed"]: vars(PROTOCOLS[method["claimed"]])},
+            "objective": self.objective(network, "finetune"),
+        }
         return self._training_job("selection", network, method["finetune"], parameters)
 
     def _training_job(self, stage: str, network: Network, plan: Tree, extra: Tree) -> str:
-        model, objective = self._model(network), network.parts[2]
+        model = self._model(network)
         parameters = {
             "seed": network.seed,
             "variant": network.variant,
             "model": {key: model[key] for key in ("kind", "normalize", "options")},
-            "objective": self.resolved["objectives"][objective],
+            "objective": self.objective(network, stage),
             "threat": self.resolved["threat"],
             "plan": plan,
             **extra,

@@ -150,15 +150,23 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
         "objectives": sorted(raw.get("objectives", {})),
         "sparsities": raw.get("sparsities", []),
     }
-    plans = {"prune": {}, "finetune": {}}
-    resolved = _entry(key, "methods", label, given, own | plans)
-    for stage in plans:
+    stages = {"prune": {}, "finetune": {}}
+    own |= stages | {f"{stage}_objective": constants[f"{stage}_objective"] for stage in stages}
+    resolved = _entry(key, "methods", label, given, own)
+    for stage in stages:
+        objective = resolved[f"{stage}_objective"]
+        resolved[f"{stage}_objective"] = _objective(f"{key}.{stage}_objective", objective)
         published = constants[f"{stage}_plan"]
         words = raw.get("training", {}).get(stage, {}) | given.get(stage, {})
         if not published.get("epochs", 1):
             words = words | {"epochs": 0}  # a one-shot method trains nothing while it prunes
         resolved[stage] = _plan(published, words, f"{key}.{stage}")
     return resolved
+
+
+def _objective(key: str, given: Mapping | None) -> Tree | None:
+    """The objective that a method prunes or fine-tunes with; None for the run's own."""
+    return _entry(key, "objectives", "", given, {}) if given else None
 
 
 def _dense_again(raw: Mapping, study: Tree) -> Tree:

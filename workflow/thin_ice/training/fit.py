@@ -6,48 +6,26 @@ and step; nothing is read on the host within an epoch.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from thin_ice import interruption
-from thin_ice.attacks.threat import ThreatModel
 from thin_ice.checkpoint import Checkpoint
-from thin_ice.data.split import Split, augment
+from thin_ice.data.split import augment
 from thin_ice.errors import ThinIceError
-from thin_ice.objectives.base import Objective, Step
 from thin_ice.progress import Progress
 from thin_ice.randomness import generator
 from thin_ice.sparsity.parametrizations import weights_computed_once
 from thin_ice.training.hooks import Hooks
-from thin_ice.training.plan import Plan
 from thin_ice.training.schedules import learning_rate
+from thin_ice.training.setting import Setting
 from thin_ice.training.state import Begun, Row, TrainingState, make_optimizer
 from thin_ice.training.validation import score, validate
 
 
 class TrainingDiverged(ThinIceError):
     """The loss became NaN or infinite."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a stage trains with, apart from the network and the method.
-
-    ``stream`` names its random numbers, e.g. ``(seed, "finetune", "hydra", 0.95)``.
-    """
-
-    train: Split
-    validation: Split
-    objective: Objective
-    threat: ThreatModel
-    plan: Plan
-    stream: tuple
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return math.ceil(len(self.train) / self.plan.batch_size)
 
 
 def fit(model: nn.Module, setting: Setting, hooks: Hooks, checkpoint: Checkpoint) -> list[Row]:
@@ -114,8 +92,7 @@ def _loss(
 ) -> tuple[Tensor, Tensor]:
     """Objective plus the method's penalty, and the objective's count of correct predictions."""
     total = setting.plan.epochs * setting.steps_per_epoch
-    stream = generator(images.device, *setting.stream, "attack", step)
-    moment = Step(setting.threat, stream, step / total)
+    moment = setting.step("attack", step, progress=step / total)
     half = setting.plan.precision == "bfloat16"
     with (
         weights_computed_once(model),
@@ -131,9 +108,8 @@ def _batches(setting: Setting, epoch: int, begun: Begun) -> Iterator[tuple[Tenso
     the one on that the epoch has come to.
     """
     split, plan = setting.train, setting.plan
-    stream = generator(split.images.device, *setting.stream, "data", epoch)
-    order = torch.randperm(len(split), generator=stream, device=split.images.device)
-    batches = order.tensor_split(setting.steps_per_epoch)
+    stream = generator(setting.device, *setting.stream, "data", epoch)
+    batches = setting.shuffled(stream)
     begun.take_up(stream)
     for batch in batches[begun.batch :]:
         images = split.images[batch].float() / 255
@@ -145,9 +121,7 @@ def _validate_if_due(state: TrainingState, setting: Setting) -> dict[str, float]
     epoch = state.epoch + 1
     if epoch % setting.plan.validate_every and epoch != setting.plan.epochs:
         return {}
-    return validate(
-        state.model, setting.objective, setting.threat, setting.validation, setting.stream
-    )
+    return validate(state.model, setting)
 
 
 def _finite(loss: float, epoch: int, rate: float) -> float:

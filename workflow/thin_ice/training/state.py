@@ -99,10 +99,10 @@ class TrainingState:
         checkpoint.save(groups, facts)
 
     def resume(self, checkpoint: Checkpoint, hooks: Hooks) -> None:
-        """Go on from the checkpoint, if there is one of this job."""
-        if (saved := checkpoint.load()) is None:
+        """Go on from the checkpoint, if there is one of this job that has come to training."""
+        groups, facts = checkpoint.load() or ({}, {})
+        if "epoch" not in facts:
             return
-        groups, facts = saved
         device = next(self.model.parameters()).device
         self.model.load_state_dict(groups["model"])
         self.best_weights = {k: v.to(device) for k, v in groups.get("best", {}).items()}

@@ -4,24 +4,21 @@ import torch
 from torch import Tensor, nn
 
 from thin_ice.attacks.modes import in_mode
-from thin_ice.attacks.threat import ThreatModel
-from thin_ice.data.split import Split
-from thin_ice.objectives.base import Objective, Step
-from thin_ice.randomness import generator
 from thin_ice.sparsity.parametrizations import weights_computed_once
+from thin_ice.training.setting import Setting
 
 BATCH = 500
 
 
-def validate(
-    model: nn.Module, objective: Objective, threat: ThreatModel, split: Split, stream: tuple
-) -> dict[str, float]:
-    """Shares of ``split`` classified correctly: clean, and under the objective's own adversary.
+def validate(model: nn.Module, setting: Setting) -> dict[str, float]:
+    """Shares of the validation split classified correctly: clean, and under the objective's own
+    adversary.
 
     ``validation_robust`` is absent where the objective has no adversary. The adversary draws the
     same noise at every call, so that epochs compare.
     """
-    step = Step(threat, generator(split.images.device, *stream, "validation"), 1.0)
+    objective, split = setting.objective, setting.validation
+    step = setting.step("validation", progress=1.0)
     clean = robust = 0
     with in_mode(model, "eval"), weights_computed_once(model):
         for images, labels in split.batches(BATCH):

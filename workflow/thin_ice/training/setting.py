@@ -1,0 +1,79 @@
+"""What a stage trains with, and what may be seen of it outside the loop."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from thin_ice.attacks.threat import ThreatModel
+from thin_ice.data.split import Split, augment
+from thin_ice.objectives.base import Objective, Step
+from thin_ice.randomness import generator
+from thin_ice.training.plan import Plan
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a stage trains with, apart from the network and the method.
+
+    ``stream`` names its random numbers, e.g. ``(seed, "finetune", "hydra", 0.95)``. ``teacher``:
+    the frozen dense network, in evaluation mode, where the objective learns from it.
+    """
+
+    train: Split
+    validation: Split
+    objective: Objective
+    threat: ThreatModel
+    plan: Plan
+    stream: tuple
+    teacher: nn.Module | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(len(self.train) / self.plan.batch_size)
+
+    @property
+    def device(self) -> torch.device:
+        return self.train.images.device
+
+    @property
+    def example(self) -> Tensor:
+        """Two black images, float32, for whoever traces a network's graph."""
+        return torch.zeros(2, *self.train.images.shape[1:], device=self.device)
+
+    def step(self, *names: str | int, progress: float) -> Step:
+        """What the objective may know of a moment whose random numbers have these names."""
+        stream = generator(self.device, *self.stream, *names)
+        return Step(self.threat, stream, progress, self.teacher)
+
+    def shuffled(self, stream: torch.Generator) -> tuple[Tensor, ...]:
+        """Indices of the training samples in a random order, in an epoch's batches of nearly equal
+        size: no lone sample for batch norm.
+        """
+        order = torch.randperm(len(self.train), generator=stream, device=self.device)
+        return order.tensor_split(self.steps_per_epoch)
+
+    # What a method sees of the data before training. Each number gives the same at every call, so
+    # that a killed job can go on anywhere.
+
+    def batch(self, number: int) -> tuple[Tensor, Tensor]:
+        """Batch ``number`` (0-based) of augmented float images and labels; every
+        ``steps_per_epoch`` of them hold each training sample once.
+        """
+        epoch, place = divmod(number, self.steps_per_epoch)
+        order = self.shuffled(generator(self.device, *self.stream, "look", "order", epoch))[place]
+        stream = generator(self.device, *self.stream, "look", "data", number)
+        images = self.train.images[order].float() / 255
+        images = augment(images, self.plan.augment, stream, self.plan.padding)
+        return images, self.train.labels[order]
+
+    def adversarial(self, model: nn.Module, images: Tensor, labels: Tensor, number: int) -> Tensor:
+        """The batch as the objective's own adversary leaves it, of the network as it stands."""
+        step = self.step("look", "attack", number, progress=0.0)
+        return self.objective.perturb(model, images, labels, step).detach()
+
+    def loss(self, model: nn.Module, images: Tensor, labels: Tensor, number: int) -> Tensor:
+        """The objective's loss on the batch, a scalar with its graph."""
+        step = self.step("look", "loss", number, progress=0.0)
+        return self.objective.loss(model, images, labels, step).value
