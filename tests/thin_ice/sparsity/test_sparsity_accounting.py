@@ -44,6 +44,19 @@ def test_layers_outside_the_method_s_set_count_in_all_parameters_only(unequal):
     assert report.sparsity_of_all_parameters == pytest.approx(9 / 1034)
 
 
+def test_pruned_biases_and_norms_count_among_all_parameters_and_not_among_prunable_weights(unequal):
+    masks = {
+        "0.weight": first_kept(unequal[0].weight, 9),
+        "0.bias": first_kept(unequal[0].bias, 1),
+        "1.weight": first_kept(unequal[1].weight, 1),
+        "1.bias": first_kept(unequal[1].bias, 1),
+    }
+    report = account(unequal, masks)
+    assert report.sparsity == 0.5
+    assert [layer.layer for layer in report.layers] == ["0.weight", "3.weight"]
+    assert report.sparsity_of_all_parameters == pytest.approx((9 + 3) / 1034)
+
+
 def test_a_dense_network_has_no_sparsity(unequal):
     report = account(unequal, {})
     assert report.sparsity == report.sparsity_of_all_parameters == 0

@@ -9,6 +9,7 @@ from torch.nn.utils import parametrize
 
 from thin_ice.sparsity.masks import kept_count, layerwise_masks
 from thin_ice.sparsity.parametrizations import (
+    FixedMask,
     TopKScore,
     export,
     fix_masks,
@@ -75,9 +76,42 @@ def test_masked_weights_stay_zero_through_momentum_and_weight_decay(network):
         assert not torch.equal(weight, before[name])
 
 
-def test_a_mask_for_an_unknown_weight_is_refused(network):
-    with pytest.raises(KeyError, match=r"block1\.bn\.weight"):
-        fix_masks(network, {"block1.bn.weight": torch.ones(4, dtype=torch.bool)})
+@pytest.mark.parametrize("name", ["block1.conv.bias", "block1.bn.running_var", "weight"])
+def test_a_mask_for_what_is_no_parameter_is_refused(network, name):
+    with pytest.raises(KeyError, match=name):
+        fix_masks(network, {name: torch.ones(4, dtype=torch.bool)})
+
+
+def test_biases_and_norms_carry_masks_through_training_and_export(network):
+    masks = {
+        name: torch.tensor([True, False, False, True])
+        for name in ("block1.bn.weight", "block1.bn.bias")
+    }
+    masks["linear.bias"] = torch.arange(10) < 3
+    fix_masks(network, masks)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    for step in range(3):
+        optimizer.zero_grad()
+        with weights_computed_once(network):
+            network(images(seed=step)).square().mean().backward()
+        optimizer.step()
+    before = network(images())
+    export(network)
+    assert not parametrized_modules(network)
+    assert torch.equal(network(images()), before)
+    parameters = dict(network.named_parameters())
+    for name, mask in masks.items():
+        assert torch.equal(parameters[name] != 0, mask), name
+
+
+def test_each_parameter_of_a_module_is_computed_once(network):
+    ones = torch.ones(4, dtype=torch.bool)
+    fix_masks(network, {"block1.bn.weight": ones, "block1.bn.bias": ones})
+    calls = calls_of(network, FixedMask)
+    with weights_computed_once(network):
+        for _ in range(3):
+            network(images())
+    assert list(calls.values()) == [1, 1]
 
 
 def test_top_k_score_by_hand():

@@ -28,6 +28,7 @@ class SparsityReport:
     layers: list[LayerSparsity]
     masked_size: int
     masked_kept: int
+    pruned: int  # of all parameters: where channels are pruned, biases and norms among them
     parameters: int
 
     @property
@@ -37,8 +38,8 @@ class SparsityReport:
 
     @property
     def sparsity_of_all_parameters(self) -> float:
-        """Share of pruned weights among every parameter, biases and norms included."""
-        return (self.masked_size - self.masked_kept) / self.parameters
+        """Share of what is pruned among every parameter, biases and norms included."""
+        return self.pruned / self.parameters
 
     def as_dict(self) -> dict:
         """As plain data for metrics files."""
@@ -54,7 +55,9 @@ class SparsityReport:
 
 
 def account(model: nn.Module, masks: Masks) -> SparsityReport:
-    """Count kept weights of a plain model under its masks (an empty dict for a dense network)."""
+    """Count what is kept of a plain model under its masks, by parameter name (an empty dict for a
+    dense network).
+    """
     weights = prunable_weights(model)
     layers = [
         LayerSparsity(name, w.numel(), int(masks[name].sum()) if name in masks else w.numel())
@@ -65,5 +68,6 @@ def account(model: nn.Module, masks: Masks) -> SparsityReport:
         layers=layers,
         masked_size=sum(layer.size for layer in masked),
         masked_kept=sum(layer.kept for layer in masked),
+        pruned=sum(int((~mask).sum()) for mask in masks.values()),
         parameters=sum(p.numel() for p in model.parameters()),
     )

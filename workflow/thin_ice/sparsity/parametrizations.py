@@ -1,7 +1,8 @@
 """How a weight carries its mask, as ``torch.nn.utils.parametrize`` parametrizations.
 
 The network's code never mentions masks: ``module.weight`` is the masked weight, in every forward
-pass, and `export` turns it into a plain parameter with zeros.
+pass, and `export` turns it into a plain parameter with zeros. Where whole channels are pruned,
+biases and the parameters of batch norms carry masks too.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from thin_ice.sparsity.masks import Masks, top_k_mask
-from thin_ice.sparsity.prunable import prunable_modules
 
 
 class FixedMask(nn.Module):
@@ -56,22 +56,22 @@ class TopKScore(nn.Module):
 
 
 def fix_masks(model: nn.Module, masks: Masks) -> None:
-    """Zero what is masked and hold it at zero: each named weight gets a `FixedMask`.
+    """Zero what is masked and hold it at zero: each named parameter gets a `FixedMask`.
 
     Raises:
-        KeyError: a mask names no prunable weight of the model.
+        KeyError: a mask names no plain parameter of the model.
     """
-    modules = prunable_modules(model)
+    parameters = dict(model.named_parameters())
     for name, mask in masks.items():
-        module = modules[name]
         with torch.no_grad():
-            module.weight.mul_(mask)
-        parametrize.register_parametrization(module, "weight", FixedMask(mask))
+            parameters[name].mul_(mask)
+        module, _, own = name.rpartition(".")
+        parametrize.register_parametrization(model.get_submodule(module), own, FixedMask(mask))
 
 
 def parametrized_modules(model: nn.Module) -> list[nn.Module]:
-    """The modules whose weight carries a parametrization."""
-    return [m for m in model.modules() if parametrize.is_parametrized(m, "weight")]
+    """The modules of which some parameter carries a parametrization."""
+    return [module for module in model.modules() if parametrize.is_parametrized(module)]
 
 
 @contextmanager
@@ -83,11 +83,13 @@ def weights_computed_once(model: nn.Module) -> Iterator[None]:
     """
     with parametrize.cached():
         for module in parametrized_modules(model):
-            _ = module.weight
+            for name in module.parametrizations:
+                getattr(module, name)
         yield
 
 
 def export(model: nn.Module) -> None:
-    """Replace every parametrization by the plain weight it yields, zeros where masked."""
+    """Replace every parametrization by the plain parameter it yields, zeros where masked."""
     for module in parametrized_modules(model):
-        parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+        for name in list(module.parametrizations):
+            parametrize.remove_parametrizations(module, name, leave_parametrized=True)
