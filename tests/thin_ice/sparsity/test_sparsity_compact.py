@@ -1,0 +1,127 @@
+"""A network without its dead channels is smaller and computes the same."""
+
+import copy
+
+import pytest
+import torch
+from small_networks import SMALL, random_kept, small
+from torch import nn
+
+from thin_ice.sparsity.channels import channel_groups, group_masks
+from thin_ice.sparsity.compact import (
+    LogitsChanged,
+    compact,
+    living_channels,
+    logit_difference,
+)
+from thin_ice.sparsity.parametrizations import export, fix_masks
+
+
+def without(model, images, kept):
+    """Prune the channels that are not kept, and give the masks."""
+    masks = group_masks(model, channel_groups(model, images), kept)
+    fix_masks(model, masks)
+    export(model)
+    return masks
+
+
+def count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("kind", SMALL)
+def test_pruned_channels_are_gone_and_the_logits_are_the_same(kind, normalize):
+    model, images = small(kind, normalize)
+    kept = random_kept(channel_groups(model, images))
+    masks = without(model, images, kept)
+    made = compact(model, images)
+    assert made.emptied == ()
+    assert all(torch.equal(made.kept[name], kept[name]) for name in kept)
+    assert logit_difference(model, made.model, images) < 1e-5
+    # Everything that the masks struck out is gone, and nothing else.
+    struck = sum(int((~mask).sum()) for mask in masks.values())
+    assert count(made.model) == count(model) - struck
+    assert made.removed == sum(int((~keep).sum()) for keep in kept.values()) > 0
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_the_values_that_stay_are_the_same_to_the_last_bit(kind):
+    model, images = small(kind)
+    masks = without(model, images, random_kept(channel_groups(model, images)))
+    parameters = dict(model.named_parameters())
+    for name, value in compact(model, images).model.named_parameters():
+        mask = masks.get(name, torch.ones_like(value, dtype=torch.bool))
+        assert torch.equal(value.flatten(), parameters[name][mask]), name
+
+
+def test_the_network_is_left_as_it_was():
+    model, images = small("resnet18")
+    without(model, images, random_kept(channel_groups(model, images)))
+    before = copy.deepcopy(model.state_dict())
+    model.train()
+    compact(model, images)
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_dense_network_stays_whole():
+    model, images = small("digits_cnn")
+    made = compact(model, images)
+    assert (made.removed, made.emptied) == (0, ())
+    assert torch.equal(made.model(images), model(images))
+
+
+def test_a_channel_that_nobody_reads_is_dead_whatever_it_computes():
+    model, images = small("digits_cnn")
+    with torch.no_grad():
+        model.network.block2.conv.weight[:, 1] = 0  # single weights, as pruning them may leave
+    made = compact(model, images)
+    assert made.kept["network.block1.conv"].tolist() == [True, False, True, True]
+    assert made.removed == 1
+    logit_difference(model, made.model, images)
+
+
+def test_a_channel_of_zeros_that_is_read_stays():
+    model, images = small("digits_cnn")
+    with torch.no_grad():
+        model.network.block1.conv.weight[1] = 0  # batch norm makes a constant of it
+    assert compact(model, images).removed == 0
+
+
+def test_what_only_dead_channels_read_is_dead_too():
+    model, images = small("digits_cnn")
+    with torch.no_grad():
+        model.network.linear.weight[:, 4 * 4 :] = 0  # of block 3 four channels live
+        model.network.block3.conv.weight[:4, 3:] = 0  # which read three of block 2
+        model.network.block2.conv.weight[:3, 1:] = 0  # which read one of block 1
+    living = living_channels(model, channel_groups(model, images))
+    assert {name: int(channels.sum()) for name, channels in living.items()} == {
+        "network.block1.conv": 1,
+        "network.block2.conv": 3,
+        "network.block3.conv": 4,
+    }
+    logit_difference(model, compact(model, images).model, images)
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_of_a_group_without_a_living_channel_one_stays_and_is_named(kind):
+    model, images = small(kind)
+    group = channel_groups(model, images)[0]
+    without(model, images, {group.name: torch.zeros(group.size, dtype=torch.bool)})
+    made = compact(model, images)
+    assert group.name in made.emptied
+    assert made.kept[group.name].tolist() == [True] + [False] * (group.size - 1)
+    logit_difference(model, made.model, images)
+
+
+def test_other_logits_are_an_error_with_both_numbers():
+    model, images = small("digits_cnn")
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.network.linear.bias[0] += 1e-3
+    with pytest.raises(LogitsChanged, match=r"up to 0\.001, allowed is 1e-05"):
+        logit_difference(model, other, images)
+    nn.init.constant_(other.network.linear.bias, float("nan"))
+    with pytest.raises(LogitsChanged, match="up to nan"):
+        logit_difference(model, other, images)
