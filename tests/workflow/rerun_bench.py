@@ -63,6 +63,7 @@ FOLDERS = {  # of every stage, below the study's folder: where its record and ou
     "indicators": "{run}/seed{seed}/{variant}/indicators",
     "rivals": "{run}/seed{seed}/{variant}/rivals",
     "sensitivity": "{run}/seed{seed}/{variant}/sensitivity",
+    "compact": "{run}/seed{seed}/{variant}/compact",
     "analyse": "{run}/analysis",
     "report": "report",
 }
@@ -92,7 +93,7 @@ def _has(variant: str, stage: str) -> bool:
     """Whether a network has a job of this stage."""
     if stage in ON_DENSE:
         return variant in DENSE
-    if stage in ("prune", "selection"):
+    if stage in ("prune", "selection", "compact"):
         return variant not in DENSE + AGAIN
     return stage not in ("finetune", "sensitivity") or variant not in DENSE
 

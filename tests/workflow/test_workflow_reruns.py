@@ -41,7 +41,7 @@ TABLES = jobs("analyse", "report")
 TRAINED = ALL - jobs("study", "dataset")
 ATTACKED = jobs("autoattack", "evaluate", "breaking") | TABLES
 MEASURED = jobs("distances", "breaking", "twins") | TABLES
-JUDGED = ("autoattack", "evaluate", "indicators", "distances", "sensitivity")
+JUDGED = ("autoattack", "evaluate", "indicators", "distances", "sensitivity", "compact")
 FINETUNED = ("finetune", "selection")
 PRUNING = jobs("prune", *FINETUNED, *JUDGED, variants=PRUNED) | TABLES
 TUNING = jobs(*FINETUNED, *JUDGED, variants=PRUNED + AGAIN) | TABLES
@@ -360,6 +360,7 @@ COMMANDS = {
     "indicators": jobs("indicators") | TABLES,
     "rivals": jobs("rivals") | TABLES,
     "sensitivity": jobs("sensitivity") | TABLES,
+    "compact": jobs("compact") | TABLES,
     "analyse": TABLES,
     "report": jobs("report"),
 }
@@ -382,6 +383,9 @@ MODULES = {
     "margins/distance.py": MEASURED,
     "margins/rivals.py": jobs("rivals") | TABLES,
     "margins/sensitivity.py": jobs("sensitivity") | TABLES,
+    "sparsity/compact.py": jobs("compact") | TABLES,
+    "models/stored.py": jobs("compact") | TABLES,
+    "evaluation/size_table.py": TABLES,
     "margins/twins.py": jobs("twins", "report"),
     "attacks/indicators.py": jobs("indicators") | TABLES,
     "attacks/claimed.py": jobs("selection") | claimed(*EVERY),

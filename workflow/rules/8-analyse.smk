@@ -14,6 +14,7 @@ rule analyse:
         rivals=ancient(of_run(STUDY.dense_networks(), "rivals/rivals.parquet")),
         breaking=ancient(of_run(STUDY.breaking_networks(), "breaking/breaking.parquet")),
         sensitivity=ancient(of_run(STUDY.made_networks(), "sensitivity/sensitivity.parquet")),
+        sizes=ancient(of_run(STUDY.pruned_networks(), "compact/size.json")),
     output:
         accuracy=f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv",
         overestimate=f"{STUDY_FOLDER}/{{run}}/analysis/overestimate.csv",
@@ -27,6 +28,7 @@ rule analyse:
         pies=f"{STUDY_FOLDER}/{{run}}/analysis/pies.csv",
         overlap=f"{STUDY_FOLDER}/{{run}}/analysis/overlap.csv",
         movement=f"{STUDY_FOLDER}/{{run}}/analysis/movement.csv",
+        sizes=f"{STUDY_FOLDER}/{{run}}/analysis/sizes.csv",
         samples=f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet",
         record=f"{STUDY_FOLDER}/{{run}}/analysis/provenance.json",
     log:
@@ -44,5 +46,5 @@ rule analyse:
         " --metrics {input.metrics:q} --distances {input.distances:q}"
         " --indicators {input.indicators:q} --selection {input.selection:q}"
         " --rivals {input.rivals:q} --breaking {input.breaking:q}"
-        " --sensitivity {input.sensitivity:q}"
+        " --sensitivity {input.sensitivity:q} --sizes {input.sizes:q}"
         f"{RECORD_AND_LOG}"

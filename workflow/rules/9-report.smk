@@ -8,7 +8,7 @@ FIGURES = (
 RESULTS = (
     *("headline", "indicators", "overestimate", "optimality"),
     *("thin_ice", "thickness", "predictors", "joint"),
-    *("classes", "pies", "overlap", "movement"),
+    *("classes", "pies", "overlap", "movement", "sizes"),
 )
 
 
@@ -28,6 +28,7 @@ rule report:
         pies=ancient(analysed("pies.csv")),
         overlap=ancient(analysed("overlap.csv")),
         movement=ancient(analysed("movement.csv")),
+        sizes=ancient(analysed("sizes.csv")),
         twins=ancient(files_of(STUDY.dense_networks(), "twins/twins.parquet")),
         pictures=ancient(files_of(STUDY.dense_networks(), "twins/twins.safetensors")),
     output:
@@ -60,6 +61,6 @@ rule report:
         " --samples {input.samples:q} --curves {input.curves:q} --optimality {input.optimality:q}"
         " --predictors {input.predictors:q} --thickness {input.thickness:q}"
         " --joint {input.joint:q} --classes {input.classes:q} --pies {input.pies:q}"
-        " --overlap {input.overlap:q} --movement {input.movement:q}"
+        " --overlap {input.overlap:q} --movement {input.movement:q} --sizes {input.sizes:q}"
         " --twins {input.twins:q} --pictures {input.pictures:q}"
         f"{RECORD_AND_LOG}"

@@ -88,10 +88,11 @@ FILES = {  # what each stage writes beside its record
     "indicators": ("indicators.parquet", "indicators.json"),
     "rivals": ("rivals.parquet",),
     "sensitivity": ("sensitivity.parquet",),
+    "compact": ("stored.safetensors", "size.json"),
     "analyse": (
         *("accuracy.csv", "overestimate.csv", "thin_ice.csv", "curves.csv", "optimality.csv"),
         *("predictors.csv", "thickness.csv", "joint.csv", "classes.csv", "pies.csv"),
-        *("overlap.csv", "movement.csv", "samples.parquet"),
+        *("overlap.csv", "movement.csv", "sizes.csv", "samples.parquet"),
     ),
 }
 

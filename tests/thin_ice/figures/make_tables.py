@@ -8,6 +8,7 @@ import pandas as pd
 
 from thin_ice.attacks.distance_budgets import column
 from thin_ice.evaluation.flags import INDICATORS, LIMITS
+from thin_ice.evaluation.size_table import size_table
 from thin_ice.figures.finished import Finished, Twins
 
 EPS = 8 / 255
@@ -55,6 +56,7 @@ def make_finished(
         overestimate=overestimate_of(accuracy[accuracy.method != "dense_again"]),
         study=make_study(labels, sparsities, seeds, **study),
         **more_tables(points),
+        sizes=sizes_of([one for one in networks if one[2] in labels]),
         twins=tuple(make_twins(run, seed, *pictures) for run in names for seed in seeds),
     )
 
@@ -63,7 +65,9 @@ def dense_alone():
     """A study that compares no networks: its tables of comparisons have columns and no rows."""
     finished = make_finished(methods=1, seeds=(0,), samples=20, again=False)
     empty = ("thin_ice", "samples", "predictors", "thickness", "joint", "classes", "pies")
-    tables = {name: getattr(finished, name)[:0] for name in (*empty, "overlap", "movement")}
+    tables = {
+        name: getattr(finished, name)[:0] for name in (*empty, "overlap", "movement", "sizes")
+    }
     return replace(finished, twins=(), **tables)
 
 
@@ -244,6 +248,27 @@ def more_tables(points):
         "movement": [row for names, here in groups for row in _movements(names, here)],
     }
     return {name: pd.DataFrame(rows) for name, rows in tables.items()}
+
+
+def sizes_of(networks):
+    """Half of the channels are gone, and of the weights what the sparsity says."""
+    names = [
+        {"run": run, "seed": seed, "variant": _variant(method, sparsity), "method": method}
+        | {"sparsity": sparsity}
+        for run, seed, method, sparsity in networks
+    ]
+    return size_table(names, [_size(name["sparsity"]) for name in names])
+
+
+def _size(sparsity):
+    counts = {"dense": 1000, "nonzero": round(1000 - 1000 * sparsity), "compact": 300}
+    return {
+        "parameters": counts,
+        "multiply_accumulates": {name: 70 * count for name, count in counts.items()},
+        "bytes": {"dense": 4500, "sparse": 2000, "compact": 1300, "stored": 900},
+        "channels": {"conv1": {"size": 8, "kept": 4}, "conv2": {"size": 16, "kept": 8}},
+        "groups_without_living_channel": ["conv2"] if sparsity > 0.95 else [],
+    }
 
 
 def _by(points, keys):

@@ -146,6 +146,7 @@ def test_what_follows_from_a_lie_rests_on_it_and_nothing_else_does(copy):
     assert set(map(dirname, resting)) == {
         *(TUNED, ANALYSIS, REPORT),
         *(f"{TUNED}/{stage}" for stage in ("evaluation", "indicators", "distances", "sensitivity")),
+        f"{TUNED}/compact",
         *(f"{TUNED}/autoattack/shard{number}" for number in (0, 1)),
     }
     assert set(map(tuple, resting.values())) == {(PRUNED,)}

@@ -238,6 +238,7 @@ def jobs():
             continue
         if network.pruned:
             found[f"prune {name}"] = study.prune_job(network)
+            found[f"compact {name}"] = study.compact_job(network)
         found[f"finetune {name}"] = study.finetune_job(network)
         found[f"sensitivity {name}"] = study.sensitivity_job(network)
     return found
@@ -272,6 +273,10 @@ def jobs():
                 for o in ("natural", "pgd_at")
                 for m in ("dense_again", "lwm", "hydra")
             },
+        ),
+        (
+            "models/stored",
+            {f"compact {o} {m}" for o in ("natural", "pgd_at") for m in ("lwm", "hydra")},
         ),
         ("margins/statistics", set()),
     ],

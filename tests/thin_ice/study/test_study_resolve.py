@@ -115,7 +115,7 @@ def jobs(study):
         stages += {
             "dense": ["dense", "rivals", "breaking", "twins"],
             "dense_again": ["finetune", "sensitivity"],
-        }.get(network.variant, ["prune", "finetune", "selection", "sensitivity"])
+        }.get(network.variant, [*TRAINED, "sensitivity", "compact"])
         for stage in stages:
             arguments = (network, 0) if stage == "autoattack" else (network,)
             found[stage, network.folder] = getattr(study, f"{stage}_job")(*arguments)

@@ -13,6 +13,7 @@ from thin_ice.commands.tables import write_csv, write_parquet
 from thin_ice.evaluation.curves import grid, security_curve
 from thin_ice.evaluation.optimality import optimality_table
 from thin_ice.evaluation.overestimate import Evaluated, overestimate_table
+from thin_ice.evaluation.size_table import size_table
 from thin_ice.evaluation.summary import accuracy_table
 from thin_ice.margins.agreement import contradictions
 from thin_ice.margins.analysis import DENSE, DENSE_AGAIN, Network, analyse, pairs_of
@@ -24,7 +25,8 @@ NAMES = ("run", "seed", "variant", "method", "sparsity")
 INPUTS = ("samples", "metrics", "distances", "indicators")
 OF_DENSE = ("rivals", "breaking")  # one a dense network, or none
 OF_MADE = ("sensitivity",)  # one a network made from a dense one, or none
-OPTIONAL_INPUTS = ("selection", *OF_DENSE, *OF_MADE)
+OF_PRUNED = ("selection", "sizes")  # one a pruned network, or none
+OPTIONAL_INPUTS = (*OF_PRUNED, *OF_DENSE, *OF_MADE)
 
 
 def run(job: Job) -> list[Path]:
@@ -49,6 +51,7 @@ def run(job: Job) -> list[Path]:
         "thin_ice.csv": statistics,
         "curves.csv": _of_networks(names, _curves(networks, measured, metrics, threat)),
         "optimality.csv": _of_networks(names, optimality),
+        "sizes.csv": _sizes(job),
         **{f"{name}.csv": table for name, table in run_tables(networks, setting).items()},
     }
     for name, table in outputs.items():
@@ -102,9 +105,19 @@ def _of_networks(names: list[dict], tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(named, ignore_index=True)
 
 
+def _sizes(job: Job) -> pd.DataFrame:
+    pruned = [one for one in job.parameters["networks"] if _is_pruned(one["method"])]
+    sizes = [json.loads(path.read_text()) for path in job.inputs["sizes"]]
+    return size_table(pruned if sizes else [], sizes)
+
+
+def _is_pruned(method: str) -> bool:
+    return method not in (DENSE, DENSE_AGAIN)
+
+
 def _evaluated(job: Job, networks: list[Network], metrics: list[dict]) -> list[Evaluated]:
     """Every network under each protocol that attacked it; pruned ones with their selection."""
-    pruned = [(n.run, n.seed, n.variant) for n in networks if n.method not in (DENSE, DENSE_AGAIN)]
+    pruned = [(n.run, n.seed, n.variant) for n in networks if _is_pruned(n.method)]
     paths = dict(zip(pruned, job.inputs["selection"], strict=True)) if _watched(job) else {}
     selection = {key: pd.read_parquet(path) for key, path in paths.items()}
     return [

@@ -15,6 +15,7 @@ PREPARE = None
 TABLES = (
     *("accuracy", "overestimate", "thin_ice", "samples", "curves", "optimality"),
     *("predictors", "thickness", "joint", "classes", "pies", "overlap", "movement"),
+    "sizes",
 )
 TWINS = ("twins", "pictures")
 INPUTS = (*TABLES, *TWINS)

@@ -43,6 +43,7 @@ STAGES = (
     "indicators",
     "rivals",
     "sensitivity",
+    "compact",
     "analyse",
     "report",
 )

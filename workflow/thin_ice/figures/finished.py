@@ -52,6 +52,7 @@ class Finished:
     pies: pd.DataFrame = field(default_factory=pd.DataFrame)
     overlap: pd.DataFrame = field(default_factory=pd.DataFrame)
     movement: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sizes: pd.DataFrame = field(default_factory=pd.DataFrame)
     twins: tuple[Twins, ...] = ()
 
     @property

@@ -33,6 +33,7 @@ SECTIONS = {  # of the page by id: heading, and the figures and tables that it h
     ),
     "who": ("Who is lost", ("classes", "pies", "overlap")),
     "moved": ("Movement", ("movement",)),
+    "size": ("Size", ("sizes",)),
 }
 NO_ROWS = "These tables have no row."
 

@@ -16,6 +16,7 @@ from thin_ice.figures.latex import latex
 from thin_ice.figures.mechanisms import mechanism_cells
 from thin_ice.figures.more_cells import Cells
 from thin_ice.figures.optimality_cells import optimality_cells
+from thin_ice.figures.size_cells import SIZES
 from thin_ice.files import write_text
 
 PREFIX = "table-"  # of files; a record speaks of its own folder alone, so they lie beside figures
@@ -168,6 +169,17 @@ RESULTS = {
         "with them.",
         ("movement",),
         *_of("movement", more_cells.MOVEMENT),
+    ),
+    "sizes": Result(
+        "What sparsity is worth",
+        "Every share is of the dense network's number. ≠ 0: without zeros, which saves work only "
+        "where they are skipped. Compact: without the channels that are read through zeros alone; "
+        "its logits are the same. Bytes of a file of the network alone: sparse, each tensor with a "
+        "bit or a gap a value where that is smaller; compact, smaller tensors; stored, both. "
+        "Groups emptied: channels that stand or fall together of which none is alive; such a "
+        "layer passes nothing on.",
+        ("sizes",),
+        *_of("sizes", SIZES),
     ),
 }
 

@@ -50,9 +50,14 @@ def save_stored(
     write_tensors(path, *_contents(model, architecture, about or {}, sparse=True))
 
 
-def stored_bytes(model: nn.Module, architecture: Architecture, sparse: bool) -> int:
+def stored_bytes(
+    model: nn.Module,
+    architecture: Architecture,
+    sparse: bool,
+    about: dict[str, str] | None = None,
+) -> int:
     """Size of the file that holds a network, its zeros left out or (``sparse`` false) written."""
-    header, tensors = with_metadata(*_contents(model, architecture, {}, sparse))
+    header, tensors = with_metadata(*_contents(model, architecture, about or {}, sparse))
     return len(header) + len(tensors)
 
 

@@ -26,6 +26,9 @@ Tree = dict[str, Any]
 GRADIENT = 3
 BATCH = 500  # of validation, claimed protocols, distances and rivals
 SENSITIVITY_BATCH = 250
+COMPACT_IMAGES = 256  # whose logits are compared
+COMPACT_TIMED = (1, 64)  # images at a time, of which latency is measured
+COMPACT_ROUNDS = 10
 JVP = 3  # a forward pass with tangents
 STEPS_AUTOATTACK = 100  # of APGD and FAB, in every version
 STEPS_INDICATORS = 100  # of the APGD among the indicators' attacks
@@ -306,6 +309,13 @@ def _sensitivity(study: Study, network: Network) -> Work:
     return over(test_images(study, network.parts[0]), SENSITIVITY_BATCH, 1 + JVP)
 
 
+def _compact(study: Study, network: Network) -> Work:
+    """The network and the one without its dead channels, which is as large at most."""
+    images = min(COMPACT_IMAGES, test_images(study, network.parts[0]))
+    timed = Work(COMPACT_ROUNDS * sum(COMPACT_TIMED), COMPACT_ROUNDS * len(COMPACT_TIMED))
+    return (over(images, images, 1) + timed) * 2
+
+
 STAGES: dict[str, Callable[[Study, Network], Work]] = {
     "dense": _dense,
     "prune": _prune,
@@ -319,6 +329,7 @@ STAGES: dict[str, Callable[[Study, Network], Work]] = {
     "twins": _twins,
     "rivals": _rivals,
     "sensitivity": _sensitivity,
+    "compact": _compact,
 }
 
 

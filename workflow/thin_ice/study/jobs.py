@@ -14,7 +14,7 @@ Files = tuple[str, ...]
 ANALYSED = (  # tables of the analysis that the report reads, in its order
     *("accuracy.csv", "overestimate.csv", "thin_ice.csv", "samples.parquet", "curves.csv"),
     *("optimality.csv", "predictors.csv", "thickness.csv", "joint.csv", "classes.csv"),
-    *("pies.csv", "overlap.csv", "movement.csv"),
+    *("pies.csv", "overlap.csv", "movement.csv", "sizes.csv"),
 )
 
 
@@ -28,6 +28,7 @@ def planned_jobs(study: Study) -> list[PlannedJob]:
         jobs += [_selection(study, network)] if network in watched else []
         jobs += _evaluation(study, network)
         jobs += [_beside_distances(study, network)]
+        jobs += [_compact(study, network)] if network.pruned else []
         jobs += _thin_ice(study, network) if network.variant == DENSE else []
     jobs += [_analysis(study, run) for run in study.runs()]
     return [*jobs, _report(study)]
@@ -117,6 +118,11 @@ def _beside_distances(study: Study, network: Network) -> PlannedJob:
     )
 
 
+def _compact(study: Study, network: Network) -> PlannedJob:
+    inputs = _data(network) | {"model": _model(network.folder)}
+    return PlannedJob("compact", f"{network.folder}/compact", study.compact_job(network), inputs)
+
+
 def _thin_ice(study: Study, network: Network) -> Iterator[PlannedJob]:
     """What is looked for on dense networks alone, beside the distances."""
     folder, inputs = network.folder, _data(network) | {"model": _model(network.folder)}
@@ -141,6 +147,7 @@ def _analysis(study: Study, run: str) -> PlannedJob:
         "rivals": of_run(study.dense_networks(), "rivals/rivals.parquet"),
         "breaking": of_run(study.breaking_networks(), "breaking/breaking.parquet"),
         "sensitivity": of_run(study.made_networks(), "sensitivity/sensitivity.parquet"),
+        "sizes": of_run(study.pruned_networks(), "compact/size.json"),
     }
     return PlannedJob("analyse", f"{run}/analysis", study.analyse_job(run), inputs)
 

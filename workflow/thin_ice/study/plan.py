@@ -112,8 +112,10 @@ class Study:
 
     def watched_networks(self) -> list[Network]:
         """The pruned networks whose fine-tuning is replayed and watched on test, if any."""
-        if not self.resolved["selection_on_test"]:
-            return []
+        return self.pruned_networks() if self.resolved["selection_on_test"] else []
+
+    def pruned_networks(self) -> list[Network]:
+        """Of each of which the size is counted."""
         return [network for network in self.networks() if network.pruned]
 
     def made_networks(self) -> list[Network]:
@@ -282,6 +284,9 @@ class Study:
 
     def sensitivity_job(self, network: Network) -> str:
         return self._job("sensitivity", {}, [self._architecture(network)])
+
+    def compact_job(self, network: Network) -> str:
+        return self._job("compact", {}, [self._architecture(network)])
 
     def analyse_job(self, run: str) -> str:
         parameters = {
