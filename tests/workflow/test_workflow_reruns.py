@@ -421,6 +421,7 @@ UNREACHED = (
     "models/external.py",  # no network of the study is from elsewhere
     "commands/external.py",
     "commands/leaderboards.py",
+    "commands/sizes.py",
     "outside.py",
     "tables.py",  # the job names the entries that it chose
     "study/plan.py",  # plans jobs and is reached by none

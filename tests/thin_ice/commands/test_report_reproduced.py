@@ -204,6 +204,66 @@ def test_the_optimality_table_is_the_area_between_curves(report):
     same_text(row["failed (%)"], shown(mean(failed), 1))
 
 
+PLACES = {"block1.conv": 64, "block2.conv": 16, "block3.conv": 4, "linear": 1}  # of outputs
+
+
+def weights_of(network):
+    """The weights of the layers in order, (outputs, inputs, the rest); inputs by channel."""
+    found = load_file(network.folder / "model.safetensors")
+    layers = [found[f"model.{name}.weight"] for name in PLACES]
+    shapes = [(len(w), w.shape[1], -1) for w in layers[:-1]] + [(10, len(layers[-2]), -1)]
+    tensors = {name: t for name, t in found.items() if name.startswith("model.")}
+    parameters = [t for name, t in tensors.items() if "running" not in name and t.ndim]
+    return [w.reshape(s) for w, s in zip(layers, shapes, strict=True)], parameters, tensors
+
+
+def alive(layers):
+    """How many channels of each convolution are read, from the last: by weights of outputs that
+    are themselves read. A layer never has none.
+    """
+    outputs, counts = set(range(10)), []
+    for weight in reversed(layers[1:]):
+        outputs = {c for c in range(weight.shape[1]) if any(weight[o, c].any() for o in outputs)}
+        counts.append(len(outputs))
+    return counts[::-1]
+
+
+def test_the_table_of_sizes_counts_the_weights_of_each_network(report):
+    rows = {(row["network"], row["seed"]): row for row in report.table("sizes")}
+    pruned = [network for network in report.networks if network.sparsity]
+    assert len(rows) == len(pruned)
+    for network in pruned:
+        row = rows[name_of(network.method, network.sparsity), str(network.seed)]
+        layers, parameters, tensors = weights_of(network)
+        total = sum(p.size for p in parameters)
+        living = alive(layers)
+        a, b, c = (max(n, 1) for n in living)
+        small = 9 * (a + a * b + b * c) + 2 * (a + b + c) + 4 * c * 10 + 10
+        macs = [n * w.size for n, w in zip(PLACES.values(), layers, strict=True)]
+        used = [n * (w != 0).sum() for n, w in zip(PLACES.values(), layers, strict=True)]
+        left = 9 * (64 * a + 16 * a * b + 4 * b * c) + 4 * c * 10
+        whole = sum(t.nbytes for t in tensors.values())
+        file = (network.folder / "compact/stored.safetensors").stat().st_size
+        size = int(row["bytes"].replace(",", ""))
+        assert row["parameters"] == f"{total:,}"
+        same_text(
+            row["parameters ≠ 0 (%)"], percent_of(sum((p != 0).sum() for p in parameters), total)
+        )
+        same_text(row["parameters compact (%)"], percent_of(small, total))
+        assert row["MACs"] == f"{sum(macs):,}"
+        same_text(row["MACs ≠ 0 (%)"], percent_of(sum(used), sum(macs)))
+        same_text(row["MACs compact (%)"], percent_of(left, sum(macs)))
+        assert 0 < size - whole < 150 * len(tensors)  # names, shapes and places in the header
+        same_text(row["bytes stored (%)"], percent_of(file, size))
+        same_text(row["times smaller"], shown(size / file, 1))
+        assert row["channels kept"] == f"{a + b + c} of {sum(len(w) for w in layers[:-1])}"
+        assert row["groups emptied"] == str(living.count(0))
+
+
+def percent_of(part, whole):
+    return shown(100 * part / whole, 1)
+
+
 def test_the_thin_ice_table_and_its_figures_count_samples_and_pairs(report):
     printed = report.table("thin_ice")
     figure = {

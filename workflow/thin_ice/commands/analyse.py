@@ -51,8 +51,8 @@ def run(job: Job) -> list[Path]:
         "thin_ice.csv": statistics,
         "curves.csv": _of_networks(names, _curves(networks, measured, metrics, threat)),
         "optimality.csv": _of_networks(names, optimality),
-        "sizes.csv": _sizes(job),
         **{f"{name}.csv": table for name, table in run_tables(networks, setting).items()},
+        "sizes.csv": _sizes(job),
     }
     for name, table in outputs.items():
         write_csv(job.folder / name, table)

@@ -18,6 +18,7 @@ PACKAGES = {  # by the name that code imports: what may change a result when it 
     "pyarrow": "pyarrow",
     "sklearn": "scikit-learn",
     "safetensors": "safetensors",
+    "torch_pruning": "torch-pruning",
     "pyautoattack": "pyautoattack",
     "autoattack": "autoattack",
     "PIL": "pillow",
