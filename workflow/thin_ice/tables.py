@@ -29,6 +29,7 @@ OBJECTIVES = {
     "pgd_at": "thin_ice.objectives.pgd_at:PgdAt",
     "trades": "thin_ice.objectives.trades:Trades",
     "mart": "thin_ice.objectives.mart:Mart",
+    "self_distillation": "thin_ice.objectives.self_distillation:SelfDistillation",
 }
 
 METHODS = {

@@ -1,6 +1,7 @@
 """Laws that every objective of the table keeps."""
 
 import copy
+import dataclasses
 import math
 
 import pytest
@@ -9,13 +10,13 @@ import torch
 from thin_ice import tables
 from thin_ice.attacks.balls import LP_NORM
 from thin_ice.attacks.threat import ThreatModel
-from thin_ice.objectives.base import Step
 
 PASSES = {  # of the training network per step, all in training mode
     "natural": 1,
     "pgd_at": 1,
     "trades": 2,
     "mart": 2,
+    "self_distillation": 1,
 }
 walks = pytest.mark.parametrize("name", tables.OBJECTIVES)
 
@@ -52,13 +53,20 @@ def test_correct_counts_predictions_and_stays_out_of_the_graph(network, images, 
 
 
 @pytest.mark.parametrize(
-    ("name", "clean"), [("natural", True), ("trades", True), ("pgd_at", False), ("mart", False)]
+    ("name", "clean"),
+    [
+        ("natural", True),
+        ("trades", True),
+        ("pgd_at", False),
+        ("mart", False),
+        ("self_distillation", True),
+    ],
 )
 def test_correct_counts_clean_or_adversarial_predictions_as_the_loss_takes_them(
-    network, images, name, clean
+    network, images, step, name, clean
 ):
     labels = copy.deepcopy(network)(images).argmax(1)  # the network is right on clean images
-    moment = Step(ThreatModel("Linf", 0.3), torch.Generator().manual_seed(0), progress=0.5)
+    moment = dataclasses.replace(step(), threat=ThreatModel("Linf", 0.3))
     correct = int(objective(name).loss(network, images, labels, moment).correct)
     assert (correct == len(labels)) == clean
 

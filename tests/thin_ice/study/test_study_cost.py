@@ -92,11 +92,11 @@ def test_what_the_tables_do_not_know_is_taken_for_dear():
 
 
 @pytest.mark.parametrize("kind", sorted(tables.OBJECTIVES))
-def test_a_step_of_training_costs_what_is_estimated_or_less(kind, network, images, labels):
+def test_a_step_of_training_costs_what_is_estimated_or_less(kind, network, build, images, labels):
     names = entry("objectives", kind).options
     options = {"steps": 4} if "steps" in names else {}
     objective = tables.load("objectives", kind)(**options)
-    step = Step(ThreatModel("Linf", 0.1), generator("cpu", 0), 0.5)
+    step = Step(ThreatModel("Linf", 0.1), generator("cpu", 0), 0.5, build(1).eval())
 
     def run():
         objective.loss(network.train(), images, labels, step).value.backward()

@@ -78,7 +78,8 @@ def seconds(done: Work, flops: float, layers: int, gflops: float) -> float:
 
 def training_passes(objective: Tree) -> float:
     """Passes of each image in a step of training."""
-    return GRADIENT * _steps(objective) + LOSS.get(objective["kind"], max(LOSS.values()))
+    steps = 0 if objective["kind"] in CLEAN else _steps(objective)
+    return GRADIENT * steps + LOSS.get(objective["kind"], max(LOSS.values()))
 
 
 def validation_passes(objective: Tree) -> float:
@@ -96,7 +97,9 @@ LOSS = {  # of the objectives that are known here; any other is taken for the de
     "pgd_at": GRADIENT,
     "trades": 1 + 2 * GRADIENT,  # the adversary's target, then clean and adversarial
     "mart": 2 * GRADIENT,
+    "self_distillation": 1 + 2 * GRADIENT,  # the teacher's, its own, and kernels of small networks
 }
+CLEAN = ("self_distillation",)  # attacks images where it is validated alone
 
 
 def training(study: Study, network: Network, stage: str, plan: Tree) -> Work:
