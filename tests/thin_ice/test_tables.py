@@ -91,7 +91,7 @@ def test_the_source_says_the_same_of_a_plan_as_the_class_itself():
 def test_a_method_names_a_known_protocol_and_plans_that_a_plan_can_hold(name):
     method = tables.load("methods", name)
     assert method.claimed in PROTOCOLS
-    assert set(method.units) <= {"weight", "filter", "channel"}
+    assert set(method.units) <= {"weight", "filter", "channel", "column"}
     for published in (method.prune_plan, method.finetune_plan):
         assert isinstance(Plan(**published), Plan)
 

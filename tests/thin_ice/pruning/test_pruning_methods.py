@@ -13,6 +13,7 @@ from thin_ice.objectives.trades import Trades
 from thin_ice.pruning.base import Pruner
 from thin_ice.pruning.lwm import Lwm, LwmPruner
 from thin_ice.pruning.prune import ExportChanged, prune
+from thin_ice.sparsity.channels import channel_groups
 from thin_ice.sparsity.masks import kept_count
 from thin_ice.sparsity.parametrizations import FixedMask, fix_masks, parametrized_modules
 from thin_ice.sparsity.prunable import prunable_weights
@@ -20,6 +21,8 @@ from thin_ice.study.options import entry
 from thin_ice.training.plan import Plan
 
 walks = pytest.mark.parametrize("name", tables.METHODS)
+UNITS = [(name, unit) for name in tables.METHODS for unit in tables.load("methods", name).units]
+walks_units = pytest.mark.parametrize(("name", "unit"), UNITS)
 SPARSITIES = [0.5, 0.9, 0.99]
 
 
@@ -46,9 +49,9 @@ def logits(model):
     return found
 
 
-def pruned_by(name, sparsity, build, setting, checkpoint, **options):
+def pruned_by(name, sparsity, build, setting, checkpoint, unit="weight", **options):
     """The model after the stage, what the stage returned, and the pruner's own last logits."""
-    model, pruner = build(0), method(name, **options).pruner(sparsity)
+    model, pruner = build(0), method(name, **options).pruner(sparsity, unit)
     finish, own = pruner.finish, []
 
     def watched(network):
@@ -84,6 +87,39 @@ def test_each_layer_meets_its_budget_and_zeros_are_exactly_where_masked(
     assert len(pruned.history) == plan_of(name)["epochs"]
 
 
+@pytest.mark.parametrize(("name", "unit"), [one for one in UNITS if one[1] != "weight"])
+@pytest.mark.parametrize("sparsity", SPARSITIES)
+def test_a_structured_unit_keeps_its_exact_share_of_each_group(
+    build, setting, checkpoint, name, unit, sparsity
+):
+    model, pruned, own = pruned_by(
+        name, sparsity, build, setting, checkpoint, unit=unit, layers="all"
+    )
+    parameters = dict(model.named_parameters())
+    for layer, mask in pruned.masks.items():
+        assert mask.dtype == torch.bool
+        assert not parameters[layer][~mask].any()
+    if unit == "column":
+        for layer, weight in prunable_weights(model).items():
+            columns = pruned.masks[layer].flatten(1)
+            assert torch.equal(columns.all(0), columns.any(0))
+            assert int(columns.any(0).sum()) == kept_count(weight[0].numel(), sparsity)
+    else:
+        groups = channel_groups(model, setting().example)
+        assert len(groups) == 3
+        for group in groups:
+            (writer,) = group.producers
+            written = pruned.masks[f"{writer.module}.weight"].flatten(1).any(1)
+            assert int(written.sum()) == kept_count(group.size, sparsity)
+            for side in group.consumers:
+                read = pruned.masks[f"{side.module}.weight"].transpose(0, 1).flatten(1).any(1)
+                assert torch.equal(read[side.index], written[:, None].expand_as(side.index))
+            for side in group.norms:
+                assert torch.equal(pruned.masks[f"{side.module}.bias"], written)
+    assert torch.equal(logits(model), own)
+    assert not parametrized_modules(model)
+
+
 @walks
 def test_a_layer_outside_the_set_stays_dense(build, setting, checkpoint, name):
     model, pruned, _ = pruned_by(name, 0.9, build, setting, checkpoint, layers="convolutions")
@@ -100,10 +136,12 @@ def test_all_layers_can_be_pruned(build, setting, checkpoint, name):
     assert len(pruned.masks) == 4
 
 
-@walks
-def test_pruning_twice_from_the_same_network_gives_the_same_bits(build, setting, tmp_path, name):
+@walks_units
+def test_pruning_twice_from_the_same_network_gives_the_same_bits(
+    build, setting, tmp_path, name, unit
+):
     found = [
-        pruned_by(name, 0.9, build, setting, Checkpoint(tmp_path / str(i), "job"))[0]
+        pruned_by(name, 0.9, build, setting, Checkpoint(tmp_path / str(i), "job"), unit=unit)[0]
         for i in range(2)
     ]
     first, second = (model.state_dict() for model in found)
@@ -115,7 +153,7 @@ def test_a_method_says_what_it_is(name):
     kind = tables.load("methods", name)
     assert dataclasses.is_dataclass(kind)
     assert kind.__dataclass_params__.frozen
-    assert set(kind.units) <= {"weight", "filter", "channel"}
+    assert set(kind.units) <= {"weight", "filter", "channel", "column"}
     assert kind.units
     assert kind.claimed in PROTOCOLS
 

@@ -42,6 +42,19 @@ def layerwise_masks(scores: Masks, sparsity: float) -> Masks:
     }
 
 
+def column_masks(weights: Masks, sparsity: float) -> Masks:
+    """Uniform allocation by columns: of every layer's (out x in kh kw) matrix the same share of
+    columns stays, those of the largest l2 norm.
+    """
+    return {name: _column_mask(weight, sparsity) for name, weight in weights.items()}
+
+
+def _column_mask(weight: Tensor, sparsity: float) -> Tensor:
+    norms = weight.flatten(1).norm(dim=0)
+    columns = top_k_mask(norms, kept_count(norms.numel(), sparsity))
+    return columns.view(1, *weight.shape[1:]).repeat(len(weight), *[1] * (weight.ndim - 1))
+
+
 def global_masks(scores: Masks, sparsity: float) -> Masks:
     """Global allocation: one threshold over the scores of all layers together."""
     flat = torch.cat([score.flatten() for score in scores.values()])
