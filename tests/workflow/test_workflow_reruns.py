@@ -922,6 +922,7 @@ RICH = {
     "models.wide": {"kind": "digits_cnn", "width": 3, "normalize": True},
     "objectives.natural": {},
     "methods.radmm": {"layers": "all", "objectives": ["natural"], "sparsities": [0.25, 0.99]},
+    "methods.pwoa": {"unit": "filter", "sparsities": [0.25], "prune_objective": None},
     "rerun_on_upgrade": ["torch", "python"],
     "selection_on_test": False,
 }
@@ -931,6 +932,7 @@ ELSEWHERE = {"package": "pyautoattack", "path": "examples/model_test.pt"}
 EXTERNAL = {
     "models.theirs": {"kind": "resnet18", "checkpoint": ELSEWHERE},
     "models.reference": {"kind": "resnet18", "checkpoint": ELSEWHERE, "only_evaluate": True},
+    "methods.pwoa": {},  # learns from them while it is fine-tuned
 }
 ALONE = dict.fromkeys(("objectives", "methods", "sparsities", "training"), ...)
 ALONE |= {"models": {"reference": EXTERNAL["models.reference"]}}

@@ -36,6 +36,7 @@ METHODS = {
     "lwm": "thin_ice.pruning.lwm:Lwm",
     "hydra": "thin_ice.pruning.hydra:Hydra",
     "radmm": "thin_ice.pruning.radmm:Radmm",
+    "pwoa": "thin_ice.pruning.pwoa:Pwoa",
 }
 
 DISTANCE_ATTACKS = {

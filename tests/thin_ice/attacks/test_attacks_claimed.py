@@ -17,6 +17,7 @@ from thin_ice.attacks.threat import ThreatModel
 PUBLISHED = {  # eps, step size, steps, restarts, start, mode, loss, attack
     "hydra_pgd10": (0.031, 0.0078, 10, 1, "uniform", "eval", "ce", "pgd"),
     "hydra_pgd50": (0.031, 0.0078, 50, 1, "uniform", "eval", "ce", "pgd"),
+    "pwoa_pgd10": (8 / 255, 2 / 255, 10, 1, "uniform", "eval", "ce", "pgd"),
     "radmm_pgd10": (8 / 255, 2 / 255, 10, 1, "uniform", "eval", "ce", "pgd"),
     "bcsp_pgd50": (8 / 255, 2.5 * 8 / 255 / 50, 50, 10, "uniform", "eval", "ce", "pgd"),
     "harp_fgsm": (0.031, 0.031, 1, 1, "clean", "eval", "ce", "pgd"),

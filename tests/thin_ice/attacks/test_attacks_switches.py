@@ -14,6 +14,7 @@ MISSING = {  # by protocol, the mechanisms with a switch beside those
     "hydra_pgd10": {"eps", "restarts", "loss"},
     "hydra_pgd50": {"eps", "restarts", "loss"},
     "radmm_pgd10": {"restarts", "loss"},
+    "pwoa_pgd10": {"restarts", "loss"},
     "bcsp_pgd50": {"loss"},
     "harp_fgsm": {"eps", "restarts", "loss"},
     "harp_pgd10": {"eps", "restarts", "loss"},

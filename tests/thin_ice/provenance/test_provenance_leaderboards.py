@@ -186,6 +186,23 @@ def test_a_narrower_network_is_not_the_benchmarks(as_published):
     assert "16 wide" in benchmark.why_not(one)
 
 
+def test_a_unit_that_the_benchmark_does_not_know_has_no_place_in_it(as_published):
+    one = as_published()
+    one.study["methods"]["hydra"]["unit"] = "column"
+    assert "its unit is column" in benchmark.why_not(one)
+
+
+def test_what_counts_is_the_objective_that_fine_tuned_the_network(as_published):
+    one = as_published()
+    one.study["methods"]["hydra"]["finetune_objective"] = {"kind": "self_distillation"}
+    (model,) = benchmark.entries([one])["hydra"]["models"]
+    assert "fine-tuned by self_distillation, the taxonomy says" in "; ".join(model["differs"])
+    one.study["methods"]["hydra"] |= {"kind": "pwoa"}
+    (model,) = benchmark.entries([one])["hydra"]["models"]
+    assert model["model_key"].startswith("PwoA_Jian2022Pruning_R18_CIFAR10_US")
+    assert "fine-tuned" not in "; ".join(model["differs"])
+
+
 def test_an_entry_has_the_model_key_the_taxonomy_and_what_differs(as_published):
     one = as_published(threat={"norm": "Linf", "eps": 8 / 255})
     found = benchmark.entries([one])["hydra"]

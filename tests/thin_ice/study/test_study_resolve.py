@@ -235,3 +235,26 @@ def test_a_bad_objective_of_a_method_is_refused(miniature, given, message):
     miniature["methods"][label] = {"kind": "lwm", "finetune_objective": given}
     with pytest.raises(BadStudy, match=message):
         study_from(miniature)
+
+
+def test_what_is_fine_tuned_by_the_dense_network_reads_it(miniature):
+    miniature |= {"methods": {"pwoa": {}, "lwm": {}}, "selection_on_test": True}
+    jobs = {(job.stage, job.folder): job for job in planned_jobs(study_from(miniature))}
+    folder = "digits-digits_cnn-pgd_at/seed0"
+    dense = (f"{folder}/dense/model.safetensors",)
+    for variant, teacher in (("pwoa-0.9", dense), ("lwm-0.9", ()), ("dense_again", ())):
+        assert jobs["finetune", f"{folder}/{variant}"].inputs["teacher"] == teacher
+    assert jobs["selection", f"{folder}/pwoa-0.9/selection"].inputs["teacher"] == dense
+    for stage, place in (("prune", "/pruned"), ("finetune", "")):
+        job = json.loads(jobs[stage, f"{folder}/pwoa-0.9{place}"].text)
+        assert job["parameters"]["objective"]["kind"] == "self_distillation"
+
+    miniature["methods"]["pwoa"] = {"finetune_objective": None}
+    jobs = {(job.stage, job.folder): job for job in planned_jobs(study_from(miniature))}
+    assert jobs["finetune", f"{folder}/pwoa-0.9"].inputs["teacher"] == ()
+
+
+def test_distillation_from_a_dense_network_cannot_train_it(miniature):
+    miniature["objectives"] = {"self_distillation": {}}
+    with pytest.raises(BadStudy, match=r"objectives\.self_distillation: .*cannot train one"):
+        study_from(miniature)

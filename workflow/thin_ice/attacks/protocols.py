@@ -15,6 +15,12 @@ PROTOCOLS = {
     ),
     "hydra_pgd50": Protocol("HYDRA (Sehwag et al. 2020), PGD-50 of its README", 0.031, 0.0078, 50),
     "radmm_pgd10": Protocol("R-ADMM (Ye et al. 2019), the attack it trains with", EPS, 2 / 255, 10),
+    "pwoa_pgd10": Protocol(
+        "PwoA (Jian et al. 2022), PGD-10 by which its released code chooses the epoch",
+        EPS,
+        2 / 255,
+        10,
+    ),
     "bcsp_pgd50": Protocol(
         "BCS-P (Özdenizci & Legenstein 2021), PGD-50 with 10 restarts",
         EPS,

@@ -31,10 +31,12 @@ def why_not(one: Measured) -> str | None:
     """Why a network has no place in the benchmark; None where it has one."""
     if not one.pruned:
         return "it is not pruned"
-    kind = one.study["methods"][one.method]["kind"]
+    kind, unit = (one.study["methods"][one.method][key] for key in ("kind", "unit"))
     dataset, architecture = one.numbers["dataset"], one.model["kind"]
     if kind not in ENTRIES:
         return WITHOUT_ENTRY.get(kind, f"{kind} is not in the benchmark's taxonomy")
+    if unit not in STRUCTURES:
+        return f"its unit is {unit}; the benchmark's are {', '.join(STRUCTURES)}"
     if dataset not in DATASETS:
         return f"its dataset is {dataset}; the benchmark has {' and '.join(DATASETS.values())}"
     if architecture not in ARCHITECTURES:
@@ -112,8 +114,9 @@ def _differences(one: Measured) -> Iterator[str]:
 
 def _other_objective(one: Measured) -> Iterator[str]:
     """Any objective may meet any method here; the taxonomy has the published one."""
-    kind = one.study["objectives"][one.labels[2]]["kind"]
-    published = ENTRIES[one.study["methods"][one.method]["kind"]][FINETUNING]
+    method = one.study["methods"][one.method]
+    objective = method["finetune_objective"] or one.study["objectives"][one.labels[2]]
+    kind, published = objective["kind"], ENTRIES[method["kind"]][FINETUNING]
     if OBJECTIVES.get(kind) != published:
         yield f"it was fine-tuned by {kind}, the taxonomy says {published}"
 

@@ -8,20 +8,32 @@ they are, blanks included. A new method gets its line here, or one in WITHOUT_EN
 
 AFTER = "A-Methods Pruning After Training"
 PGD, TRADES = "Adversarial Training (AT) PGD", "Adversarial Training (AT) TRADES"
-OBJECTIVES = {"pgd_at": PGD, "trades": TRADES, "natural": "Natural Training (NT)"}
+DISTILLATION = "Knowledge Distillation (KD)"
+OBJECTIVES = {
+    "pgd_at": PGD,
+    "trades": TRADES,
+    "natural": "Natural Training (NT)",
+    "self_distillation": DISTILLATION,
+}
 Entry = dict[str, str]
 PRETRAINING, FINETUNING = "A: Pretraining ", "A: Finetuning"
 
 
 def _after_training(
-    link: str, key: str, objective: str, structure: str, locality: str, criterion: str
+    link: str,
+    key: str,
+    objective: str,
+    structure: str,
+    locality: str,
+    criterion: str,
+    finetuning: str | None = None,
 ) -> Entry:
     return {
         "link_to_paper": link,
         "ap_key": key,
         "Type of Pipeline:": AFTER,
         PRETRAINING: objective,
-        FINETUNING: objective,
+        FINETUNING: finetuning or objective,
         "A: OneShot (1S) vs Iterative (IT)": "1S",
         "Pruning structure": structure,
         "Pruning locality": locality,
@@ -46,6 +58,15 @@ ENTRIES: dict[str, Entry] = {  # by the method's kind
         "Unstructured (US), Structured (S) filters",
         "Local Pruning (L)",
         "Solver Based LWM (SOLWM)",
+    ),
+    "pwoa": _after_training(
+        "https://arxiv.org/pdf/2210.04311.pdf",
+        "PwoA_Jian2022Pruning",
+        TRADES,
+        "Unstructured (US)",
+        "Local Pruning (L)",
+        "Solver Based LWM (SOLWM)",
+        DISTILLATION,
     ),
 }
 WITHOUT_ENTRY = {
