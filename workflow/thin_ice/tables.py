@@ -36,6 +36,8 @@ METHODS = {
     "lwm": "thin_ice.pruning.lwm:Lwm",
     "hydra": "thin_ice.pruning.hydra:Hydra",
     "radmm": "thin_ice.pruning.radmm:Radmm",
+    "heracles_hydra": "thin_ice.pruning.heracles:HeraclesHydra",
+    "heracles_radmm": "thin_ice.pruning.heracles:HeraclesRadmm",
     "pwoa": "thin_ice.pruning.pwoa:Pwoa",
 }
 

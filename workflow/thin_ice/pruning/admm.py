@@ -16,6 +16,7 @@ with it in the end.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -26,6 +27,7 @@ from thin_ice.sparsity.channels import ChannelGroup, channel_groups, group_masks
 from thin_ice.sparsity.masks import Masks, column_masks, kept_count, layerwise_masks, top_k_mask
 from thin_ice.sparsity.parametrizations import fix_masks
 from thin_ice.sparsity.prunable import Layers, prunable_weights
+from thin_ice.sparsity.rates import Counts, masks_of
 from thin_ice.training.setting import Setting
 
 Tensors = dict[str, Tensor]  # by parameter name
@@ -49,17 +51,16 @@ class Projection(Protocol):
 
 @dataclass(frozen=True)
 class LayerwiseProjection:
-    """Single weights or columns, the same share of each layer."""
+    """Single weights or columns; ``choose`` gives masks of the largest scores."""
 
-    choose: Callable[[Tensors, float], Masks]
+    choose: Callable[[Tensors], Masks]
     layers: Layers
-    sparsity: float
 
     def weights(self, model: nn.Module) -> dict[str, nn.Parameter]:
         return prunable_weights(model, self.layers)
 
     def masks(self, tensors: Tensors) -> Masks:
-        return self.choose({name: t.abs() for name, t in tensors.items()}, self.sparsity)
+        return self.choose({name: t.abs() for name, t in tensors.items()})
 
     def vanishing(self, model: nn.Module) -> Masks:
         return self.masks(detached(self.weights(model)))
@@ -118,7 +119,7 @@ def projection(
     """
     if unit == "filter":
         return FilterProjection(channel_groups(model, example, layers), sparsity)
-    return LayerwiseProjection(LAYERWISE[unit], layers, sparsity)
+    return LayerwiseProjection(partial(LAYERWISE[unit], sparsity=sparsity), layers)
 
 
 LAYERWISE = {"weight": layerwise_masks, "column": column_masks}
@@ -141,12 +142,24 @@ class AdmmPruner(Pruner):
 
     def __init__(self, duals: Duals, layers: Layers, sparsity: float, unit: str) -> None:
         self.duals, self.layers, self.sparsity, self.unit = duals, layers, sparsity, unit
+        self.counts: Counts = {}
         self.rho, self.updates = duals.rho, 0
         self.z: Tensors = {}
         self.u: Tensors = {}
 
+    def allot(self, counts: Counts) -> None:
+        """Keep so many weights of each layer, instead of the same share of all."""
+        self.counts = counts
+
     def attach(self, model: nn.Module, setting: Setting) -> None:
-        self.projection = projection(self.unit, model, setting.example, self.layers, self.sparsity)
+        if self.counts:
+            self.projection = LayerwiseProjection(
+                partial(masks_of, counts=self.counts), self.layers
+            )
+        else:
+            self.projection = projection(
+                self.unit, model, setting.example, self.layers, self.sparsity
+            )
 
     def before_epoch(self, model: nn.Module, epoch: int, epochs: int) -> None:
         weights = detached(self.projection.weights(model))

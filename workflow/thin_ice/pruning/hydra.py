@@ -24,6 +24,7 @@ from thin_ice.randomness import generator
 from thin_ice.sparsity.masks import Masks, kept_count
 from thin_ice.sparsity.parametrizations import TopKScore
 from thin_ice.sparsity.prunable import prunable_modules
+from thin_ice.sparsity.rates import Counts
 from thin_ice.training.setting import Setting
 
 TINY = 1e-12  # a layer of zeros has scores of zero, not NaN
@@ -70,6 +71,11 @@ class HydraPruner(Pruner):
 
     def __init__(self, options: Hydra, sparsity: float) -> None:
         self.options, self.sparsity = options, sparsity
+        self.counts: Counts = {}
+
+    def allot(self, counts: Counts) -> None:
+        """Keep so many weights of each layer, instead of the same share of all."""
+        self.counts = counts
 
     def attach(self, model: nn.Module, setting: Setting) -> None:
         model.requires_grad_(False)
@@ -77,7 +83,7 @@ class HydraPruner(Pruner):
             if isinstance(module, _BatchNorm):
                 module.requires_grad_(True)
         for name, module in prunable_modules(model, self.options.layers).items():
-            keep = kept_count(module.weight.numel(), self.sparsity)
+            keep = self.counts.get(name, kept_count(module.weight.numel(), self.sparsity))
             scores = TopKScore(self._initial(name, module.weight.detach()), keep)
             parametrize.register_parametrization(module, "weight", scores)
 

@@ -138,7 +138,26 @@ def _dense(study: Study, network: Network) -> Work:
 
 
 def _prune(study: Study, network: Network) -> Work:
-    return training(study, network, "prune", study.resolved["methods"][network.method]["prune"])
+    method = study.resolved["methods"][network.method]
+    looks = LOOKS[method["kind"]](study, network) if method["kind"] in LOOKS else Work()
+    return looks + training(study, network, "prune", method["prune"])
+
+
+def _rate_search(study: Study, network: Network) -> Work:
+    """Trials: some training, and a look at all of validation."""
+    method = study.resolved["methods"][network.method]
+    options, objective = method["options"], study.objective(network, "prune")
+    images, held_out = training_images(study, network.parts[0])
+    tuned = over(images, method["prune"]["batch_size"], training_passes(objective))
+    trial = tuned * options["tuning"] + over(held_out, BATCH, validation_passes(objective))
+    return trial * options["trials"]
+
+
+# Of the methods that look at data before they train.
+LOOKS: dict[str, Callable[[Study, Network], Work]] = {
+    "heracles_hydra": _rate_search,
+    "heracles_radmm": _rate_search,
+}
 
 
 def _finetune(study: Study, network: Network) -> Work:
