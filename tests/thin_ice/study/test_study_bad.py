@@ -56,6 +56,8 @@ BAD = [
     ("methods.radmm.periods", True, ["methods.radmm.periods", "True", "a whole number"]),
     ("methods.hydra.claimed", "pgd7", ["methods.hydra.claimed", "'pgd7'", "hydra_pgd50"]),
     ("methods.hydra.objectives", ["trades"], ["methods.hydra.objectives", "'trades'", "pgd_at"]),
+    ("methods.hydra.seeds", [1, 2], ["methods.hydra.seeds", "no seed 2", "allowed: 0, 1"]),
+    ("methods.hydra.seeds", [], ["methods.hydra.seeds", "a list of at least 1"]),
     ("methods.hydra.sparsities", [2], ["methods.hydra.sparsities.0", "less than 1"]),
     ("methods.hydra.prune", {"epoch": 3}, ["methods.hydra.prune", "'epoch'", "epochs"]),
     ("methods.hydra.prune", {"epochs": "3"}, ["methods.hydra.prune.epochs", "'3'", "integer"]),

@@ -118,6 +118,11 @@ def _methods(study: Tree) -> None:
                 f"methods.{label}.claimed",
                 f"unknown protocol {method['claimed']!r}; allowed: {', '.join(PROTOCOLS)}",
             )
+        if other := [seed for seed in method["seeds"] if seed not in study["seeds"]]:
+            raise BadStudy(
+                f"methods.{label}.seeds",
+                f"no seed {other[0]} in this study; allowed: {', '.join(map(str, study['seeds']))}",
+            )
         for objective in method["objectives"]:
             if objective not in study["objectives"]:
                 raise BadStudy(

@@ -138,7 +138,7 @@ class Study:
     def _made_from(self, dense: Network) -> Iterator[Network]:
         """The pruned ones, and last the dense one again where it was trained here."""
         for label, method in self.resolved["methods"].items():
-            if dense.parts[2] in method["objectives"]:
+            if dense.parts[2] in method["objectives"] and dense.seed in method["seeds"]:
                 for sparsity in method["sparsities"]:
                     yield Network(dense.run, dense.seed, f"{label}-{written(sparsity)}")
         if self.resolved["dense_again"] and not self.external(dense):

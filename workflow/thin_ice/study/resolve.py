@@ -149,6 +149,7 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
         "claimed": constants["claimed"],
         "objectives": sorted(raw.get("objectives", {})),
         "sparsities": raw.get("sparsities", []),
+        "seeds": raw["seeds"],
     }
     stages = {"prune": {}, "finetune": {}}
     own |= stages | {f"{stage}_objective": constants[f"{stage}_objective"] for stage in stages}
