@@ -218,7 +218,6 @@ def test_a_method_may_be_fine_tuned_with_an_objective_of_its_own(miniature):
     assert study_from(study.resolved).resolved == study.resolved
 
 
-
 def test_a_method_may_prune_the_networks_of_some_seeds_only(altered):
     study = study_from(altered("methods.hydra.seeds", [1]))
     seeds = {
