@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from thin_ice.figures.standing import standing
 from thin_ice.margins.analysis import CONTROLS, DENSE, DENSE_AGAIN
 
 FEW_SAMPLES = 5  # fewer lost (or kept) samples than this say nothing about a pair
@@ -118,10 +119,9 @@ class Finished:
         return found
 
     @cached_property
-    def class_counts(self) -> dict[str, int]:
-        """Number of classes by run, from the highest label; a run without samples is absent."""
-        highest = self.samples.groupby("run").label.max()
-        return {str(run): int(label) + 1 for run, label in highest.items()}
+    def standing(self) -> "Finished":
+        """The study without its collapsed networks; the same object where there are none."""
+        return standing(self)
 
     def main(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of a table in the norm that figures show; rows of no norm stay."""
