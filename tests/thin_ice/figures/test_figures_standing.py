@@ -51,7 +51,7 @@ def test_a_sentence_is_that_of_the_study_without_the_collapsed_method(tmp_path):
     """With and without the method, every sentence reads the same but for what it leaves out."""
     with_it, without = make_finished(samples=30), make_finished(methods=1, samples=30)
     found = marked(spoiled(with_it, method="m1"), method="m1")
-    tail = left_out(found)
+    tail = left_out(found.accuracy)
     assert tail == "Left out: 4 collapsed networks."
     for name, exhibit in EXHIBITS.items():
         said = show(name, found, tmp_path).sentence
@@ -116,7 +116,7 @@ def test_where_every_pruned_network_collapsed_nothing_is_said_of_them(tmp_path):
     found = marked(finished, method="m0")
     for name in EXHIBITS:
         if name not in OTHERS:
-            assert show(name, found, tmp_path).sentence == f"{ALL_GONE} {left_out(found)}"
+            assert show(name, found, tmp_path).sentence == f"{ALL_GONE} {left_out(found.accuracy)}"
     assert collapsed(found.accuracy).sum() == 2
 
 

@@ -1,6 +1,6 @@
 """The finished tables of a study, and the few things that figures and text both ask of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -121,7 +121,8 @@ class Finished:
     @cached_property
     def standing(self) -> "Finished":
         """The study without its collapsed networks; the same object where there are none."""
-        return standing(self)
+        left = standing(vars(self))
+        return replace(self, **left) if left else self
 
     def main(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of a table in the norm that figures show; rows of no norm stay."""

@@ -266,7 +266,7 @@ def _said(name: str, table: pd.DataFrame, finished: Finished) -> str:
         return exhibit.sentence(table, finished)
     spoken = exhibit.table(rest)
     gone = _nothing(name, rest) or not rest.methods or spoken.empty
-    return f"{ALL_GONE if gone else exhibit.sentence(spoken, rest)} {left_out(finished)}"
+    return f"{ALL_GONE if gone else exhibit.sentence(spoken, rest)} {left_out(finished.accuracy)}"
 
 
 def _nothing(name: str, finished: Finished) -> str | None:

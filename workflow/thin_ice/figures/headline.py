@@ -30,8 +30,9 @@ def headline_table(accuracy: pd.DataFrame) -> pd.DataFrame:
     """One row a run, method, sparsity and protocol, in the table's order: the unit of pruning,
     seeds, the sparsity reached, mean and standard deviation over seeds (NaN with one), how many
     seeds are at chance, predict one class alone or have an empty layer, the most and the fewest
-    layers that are empty in such a one, the kinds of AutoAttack's warnings, the samples whose adversarial example
-    was not confirmed, and the indicators of attack failure that are raised in any seed.
+    layers that are empty in such a one, the kinds of AutoAttack's warnings, the samples whose
+    adversarial example was not confirmed, and the indicators of attack failure that are raised in
+    any seed.
     """
     marked = accuracy.assign(
         origin=accuracy.get("origin", pd.Series(TRAINED, index=accuracy.index)),

@@ -5,18 +5,13 @@ methods, and a network that guesses, or answers always the same, says nothing of
 overestimate is nothing minus nothing, and whom it loses is decided by the class.
 """
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from thin_ice.evaluation.collapse import collapsed
 from thin_ice.figures.words import counted
 from thin_ice.margins.analysis import DENSE, SECOND_SEED
 
-if TYPE_CHECKING:
-    from thin_ice.figures.finished import Finished
-
+Tables = dict[str, pd.DataFrame]
 NETWORK = ["run", "seed", "variant"]
 PAIR = ["run", "seed", "method", "sparsity"]
 GROUP = ["run", "method", "sparsity"]  # of tables that average or pool seeds
@@ -24,39 +19,37 @@ OF_PAIRS = ("thin_ice", "samples", "predictors", "thickness", "joint", "classes"
 ALL_GONE = "Every pruned network that is compared here has collapsed: nothing can be said of them."
 
 
-def collapsed_networks(finished: "Finished") -> pd.DataFrame:
+def collapsed_networks(accuracy: pd.DataFrame) -> pd.DataFrame:
     """A row a collapsed network, with the names of the accuracy table."""
-    rows = finished.accuracy[collapsed(finished.accuracy)]
+    rows = accuracy[collapsed(accuracy)]
     return rows[[*NETWORK, "method", "sparsity"]].drop_duplicates()
 
 
-def left_out(finished: "Finished") -> str:
+def left_out(accuracy: pd.DataFrame) -> str:
     """What a sentence that leaves them out says of it."""
-    return f"Left out: {counted(len(collapsed_networks(finished)), 'collapsed network')}."
+    return f"Left out: {counted(len(collapsed_networks(accuracy)), 'collapsed network')}."
 
 
-def standing(finished: "Finished") -> "Finished":
-    """The same study without its collapsed networks: without every comparison that one of them, or
-    a dense network that is one of them, has a part in; what averages or pools seeds goes where any
-    seed's network is one. The same object where none has collapsed.
+def standing(tables: Tables) -> Tables:
+    """Those of the study's tables that change when collapsed networks are left out, by name.
+
+    Every comparison goes that one of them, or a dense network that is one of them, has a part in;
+    what averages or pools seeds goes where any seed's network is one. Empty where none collapsed.
     """
-    gone = collapsed_networks(finished)
+    gone = collapsed_networks(tables["accuracy"])
     if gone.empty:
-        return finished
-    pairs = _pairs_with(finished.thin_ice, _keys(gone, NETWORK))
+        return {}
+    pairs = _pairs_with(tables["thin_ice"], _keys(gone, NETWORK))
     groups = _keys(gone, GROUP) | {(run, *pair) for run, _, *pair in pairs}
-    tables = {name: _without(getattr(finished, name), pairs, PAIR) for name in OF_PAIRS}
-    overlap = finished.overlap
+    overlap = tables["overlap"]
     for end in ("_a", "_b"):
         overlap = _without(overlap, pairs, ["run", "seed", f"method{end}", f"sparsity{end}"])
-    return replace(
-        finished,
-        **tables,
-        overlap=overlap,
-        pies=_without(finished.pies, groups, GROUP),
-        accuracy=_without(finished.accuracy, _keys(gone, NETWORK), NETWORK),
-        overestimate=_without(finished.overestimate, _keys(gone, GROUP), GROUP),
-    )
+    return {name: _without(tables[name], pairs, PAIR) for name in OF_PAIRS} | {
+        "overlap": overlap,
+        "pies": _without(tables["pies"], groups, GROUP),
+        "accuracy": _without(tables["accuracy"], _keys(gone, NETWORK), NETWORK),
+        "overestimate": _without(tables["overestimate"], _keys(gone, GROUP), GROUP),
+    }
 
 
 def _pairs_with(thin_ice: pd.DataFrame, gone: set[tuple]) -> set[tuple]:
