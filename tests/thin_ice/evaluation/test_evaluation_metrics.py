@@ -111,8 +111,18 @@ def test_a_network_without_protocols_still_has_its_accuracies():
 
 
 NETWORKS = [
-    {"run": "a", "seed": 0, "variant": variant, "method": method, "sparsity": sparsity}
-    for variant, method, sparsity in (("dense", "dense", 0.0), ("lwm-0.9", "lwm", 0.9))
+    {
+        "run": "a",
+        "seed": 0,
+        "variant": variant,
+        "method": method,
+        "unit": unit,
+        "sparsity": sparsity,
+    }
+    for variant, method, unit, sparsity in (
+        ("dense", "dense", "none", 0.0),
+        ("lwm-0.9", "lwm", "filter", 0.9),
+    )
 ]
 
 
@@ -122,6 +132,8 @@ def finished(protocols):
     extra["autoattack_protocol"] = dict(zip(PROTOCOL, ("plus", 3, 50, 70), strict=True))
     extra["autoattack_warnings"] = [{"kind": kind} for kind in ("dynamic", "zero_gradients")]
     extra["autoattack_unconfirmed"] = 2
+    extra["collapse"] = {"signs": ["at_chance", "empty_layer"], "empty_layers": ["a", "b"]}
+    extra["collapse"] |= {"guessing_percent": 12.0, "most_predicted_percent": 40.0}
     return metrics(samples(), protocols) | extra
 
 
@@ -156,6 +168,9 @@ def test_the_accuracy_table_has_one_row_a_network_and_protocol():
     assert protocol == ["plus", 3, 50, 70]
     assert row.autoattack_warnings == "dynamic;zero_gradients"
     assert row.autoattack_unconfirmed == 2
+    assert table.unit.tolist() == ["none", "none", "filter"]
+    assert (row.collapse, row.empty_layers) == ("at_chance;empty_layer", 2)
+    assert (row.guessing_percent, row.most_predicted_percent) == (12.0, 40.0)
     for what, hits in (("clean", 90), ("claimed", 55), ("autoattack", 60)):
         interval = row[f"{what}_low_percent"], row[f"{what}_high_percent"]
         assert interval == pytest.approx(wilson(hits, 100))

@@ -91,7 +91,10 @@ def _accuracies(network, labels):
         yield {
             **{"method": method, "run": run, "seed": seed, "sparsity": sparsity},
             "variant": _variant(method, sparsity),
+            "unit": "weight" if sparsity else "none",
             **{"dataset": "digits", "test_samples": 60, "sparsity_of_prunable": sparsity},
+            **{"collapse": "none", "guessing_percent": 10.0, "most_predicted_percent": 12.0},
+            "empty_layers": 0,
             **_interval("clean", clean),
             "protocol": "none" if method == "dense_again" else f"pgd_{label}",
             **_interval("claimed", np.nan if method == "dense_again" else robust + 5),
@@ -158,7 +161,8 @@ def _pairs(networks, seeds):
         if method != "dense":
             yield run, seed, _variant(method, sparsity), method, sparsity
         elif len(seeds) > 1:
-            yield run, seed, "dense, seed other", "second_seed", 0.0
+            following = seeds[(list(seeds).index(seed) + 1) % len(seeds)]
+            yield run, seed, f"dense, seed {following}", "second_seed", 0.0
 
 
 def _parts(pair, samples):

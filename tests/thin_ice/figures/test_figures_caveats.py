@@ -22,11 +22,25 @@ def test_a_jpeg_copy_is_a_caveat_and_its_original_is_none():
 
 def test_networks_at_chance_are_named():
     finished = make_finished()
-    assert c.degenerate(finished.accuracy, finished.class_counts) == []
-    finished.accuracy.loc[finished.accuracy.variant == "m0-0.9", "clean_low_percent"] = 9.0
-    (said,) = c.degenerate(finished.accuracy, finished.class_counts)
-    assert said.startswith("2 networks at or near chance")
+    assert c.degenerate(finished.accuracy) == []
+    accuracy, here = finished.accuracy, finished.accuracy.variant == "m0-0.9"
+    accuracy.loc[here, "collapse"] = "at_chance"
+    (said,) = c.degenerate(accuracy)
+    assert said.startswith("2 networks collapsed (2 at or near chance, by clean accuracy): m0-0.9")
     assert "m0-0.9 of digits-net0-pgd_at, seed 1" in said
+    accuracy.loc[here & (accuracy.seed == 1), "collapse"] += ";constant_prediction"
+    (said,) = c.degenerate(accuracy)
+    assert "2 at or near chance, by clean accuracy and 1 predicting one class for more" in said
+
+
+def test_networks_with_an_empty_layer_are_named_with_how_many():
+    accuracy = make_finished().accuracy
+    assert c.empty_layers(accuracy) == []
+    accuracy.loc[accuracy.variant == "m1-0.99", "empty_layers"] = 3
+    (said,) = c.empty_layers(accuracy)
+    assert said.startswith("2 networks with layers pruned to nothing: m1-0.99 of")
+    assert "seed 1 (3), how many in brackets" in said
+    assert c.degenerate(accuracy) == []
 
 
 def a_run_from_elsewhere(**study):
@@ -164,7 +178,7 @@ def test_autoattack_s_own_warnings_are_named_with_their_networks_and_mark_the_he
         assert "m0-0.9" in text
         assert "seed 1" in text
     assert unconfirmed.startswith("3 samples")
-    header, rows = headline_cells(headline_table(finished.accuracy, finished.class_counts))
+    header, rows = headline_cells(headline_table(finished.accuracy))
     remarks = {row[0]: row[header.index("remark")] for row in rows}
     assert remarks["m0 0.9"] == "AutoAttack warns: dynamic and zero gradients; 3 unconfirmed"
     assert not remarks["m0 0.99"]
@@ -183,7 +197,7 @@ def test_a_table_read_from_a_file_has_no_warnings_where_the_cell_is_empty(tmp_pa
     finished.accuracy.to_csv(tmp_path / "accuracy.csv", index=False)
     read = pd.read_csv(tmp_path / "accuracy.csv")
     assert read.autoattack_warnings.isna().all()
-    assert not headline_table(read, finished.class_counts).warnings.any()
+    assert not headline_table(read).warnings.any()
     assert not any(
         "AutoAttack itself" in text for text in c.caveats(replace(finished, accuracy=read))
     )

@@ -33,7 +33,7 @@ def test_the_headline_marks_the_claimed_and_the_autoattack_cell_by_their_own_att
     accuracy = finished.accuracy
     one = (accuracy.method == "m0") & (accuracy.sparsity == 0.9) & (accuracy.seed == 1)
     accuracy.loc[one, ["claimed_flags", "apgd_flags"]] = "I3", "I6"
-    header, rows = headline_cells(headline_table(accuracy, finished.class_counts))
+    header, rows = headline_cells(headline_table(accuracy))
     claimed, autoattack = header.index("claimed (%)"), header.index("AutoAttack (%)")
     marked = {
         row[0]: (row[claimed].split(" ⁽")[1:], row[autoattack].split(" ⁽")[1:]) for row in rows

@@ -101,6 +101,18 @@ BAD = [
     ("training.dense.epochs", 0, ["training.dense.epochs", "1 or more"]),
     ("training.dense.lr", 0, ["training.dense.lr", "more than 0"]),
     ("training.dense.schedule", "linear", ["training.dense.schedule", "cosine"]),
+    ("training.dense.extra", -1, ["training.dense.extra", "-1", "0 or more"]),
+    ("training.dense.extra", "1", ["training.dense.extra", "'1'", "number"]),
+    (
+        "training.dense.extra",
+        1,
+        ["training.dense.extra", "1, but datasets.digits has no extra", "allowed: 0, or with"],
+    ),
+    ("training.prune.extra", 0.5, ["methods.hydra.prune.extra", "0.5, but datasets.digits"]),
+    ("training.finetune.extra", 2, ["training.finetune.extra", "2, but datasets.digits"]),
+    ("methods.lwm.finetune", {"extra": 1}, ["methods.lwm.finetune.extra", "1, but"]),
+    ("datasets.digits.extra", "no.npz", ["datasets.digits.extra", "'no.npz'", "an .npz file"]),
+    ("datasets.digits.extra", 7, ["datasets.digits.extra", "7", "string or null"]),
     ("training.dens", {}, ["training", "'dens'", "dense, prune, finetune"]),
     ("autoattack.version", "best", ["autoattack.version", "standard, plus, rand, custom"]),
     ("autoattack.attacks", ["pgd"], ["autoattack.attacks.0", "'pgd'", "apgd-ce"]),
@@ -175,6 +187,19 @@ def test_a_bad_study_is_refused_in_one_sentence(altered, key, value, parts):
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def test_extra_images_are_at_least_one_a_batch_and_none_of_a_stage_that_trains_nothing(
+    altered, tmp_path
+):
+    (tmp_path / "more.npz").touch()
+    altered("datasets.digits.extra", str(tmp_path / "more.npz"))
+    study_from(altered("training.dense.extra", 0.004))
+    with pytest.raises(BadStudy, match=r"dense\.extra: 0\.003 adds no image to a batch of 128"):
+        study_from(altered("training.dense.extra", 0.003))
+    altered("datasets.digits.extra", None)
+    altered("training.dense.extra", 0)
+    study_from(altered("methods.lwm.prune", {"extra": 1}))  # one shot
 
 
 def test_checkpoints_cannot_be_chosen_without_epochs(altered):

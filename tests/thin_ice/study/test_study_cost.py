@@ -185,6 +185,18 @@ def test_minutes_are_in_proportion_to_the_work(stage, variant, change, factor):
     assert minutes(study(**change), stage, variant) / before == pytest.approx(factor, rel=0.1)
 
 
+def test_extra_images_are_trained_on_in_as_many_batches(altered, tmp_path):
+    (tmp_path / "more.npz").touch()
+    altered("datasets.digits.extra", str(tmp_path / "more.npz"))
+    plain = study_from(altered("training.dense.extra", 0))
+    mixed = study_from(altered("training.dense.extra", 1.5))
+    works = [cost.work(one, "dense", a_network(one)) for one in (plain, mixed)]
+    images, _ = cost.training_images(plain, "digits")
+    passes = cost.training_passes(plain.resolved["objectives"]["pgd_at"])
+    assert works[1].batches == works[0].batches
+    assert works[1].passes - works[0].passes == 3 * 1.5 * images * passes  # three epochs
+
+
 def test_minutes_are_in_proportion_to_the_network():
     kinds = {
         "small": ({"width": 16}, "digits_cnn", (1, 8, 8)),

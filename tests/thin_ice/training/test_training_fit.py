@@ -194,7 +194,7 @@ def test_the_test_split_cannot_reach_the_loop():
     assert not any("test" in name for name in names)
     assert names == [
         *("model", "setting", "hooks", "checkpoint"),
-        *("train", "validation", "objective", "threat", "plan", "stream", "teacher"),
+        *("train", "validation", "objective", "threat", "plan", "stream", "teacher", "extra"),
     ]
 
 

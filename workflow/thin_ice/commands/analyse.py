@@ -73,7 +73,8 @@ def _networks(job: Job) -> Iterator[Network]:
         if job.inputs[table]
         for n, path in zip(numbers, job.inputs[table], strict=True)
     }
-    for n, name in enumerate(names):
+    for n, named in enumerate(names):
+        name = {key: named[key] for key in NAMES}
         own = {table: pd.read_parquet(files[table, n]) for table in owners if (table, n) in files}
         yield Network(**name, **own)
 

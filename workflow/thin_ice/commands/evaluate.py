@@ -14,6 +14,7 @@ from thin_ice.data.split import Split
 from thin_ice.device import prepare
 from thin_ice.errors import ThinIceError
 from thin_ice.evaluation.claimed import clean_table, protocol_table
+from thin_ice.evaluation.collapse import collapse
 from thin_ice.evaluation.metrics import join_shards, metrics
 from thin_ice.evaluation.outcomes import TRAINED
 from thin_ice.evaluation.shards import Shard, Subject, autoattack_numbers, require_shards
@@ -40,7 +41,9 @@ def run(job: Job) -> list[Path]:
     write_parquet(outputs[0], samples)
     about = {"dataset": loaded.about["dataset"], "origin": loaded.about.get("origin", TRAINED)}
     numbers = about | metrics(samples, list(protocols)) | autoattack_numbers(shards, samples)
-    write_json(outputs[1], numbers | {"sparsity": report.as_dict()})
+    sparsity = report.as_dict()
+    kept = {"sparsity": sparsity, "collapse": collapse(samples, sparsity)}
+    write_json(outputs[1], numbers | kept)
     return outputs
 
 

@@ -20,7 +20,8 @@ COLUMNS = ("epoch", "lr", "loss", "train_accuracy", "validation_clean", "validat
 
 
 def dataset_of(job: Job) -> Dataset:
-    return load_dataset(job.input("dataset"), job.device)
+    plan = job.parameters["plan"]
+    return load_dataset(job.input("dataset"), job.device, plan["extra"] > 0 and plan["epochs"] > 0)
 
 
 def setting_of(job: Job, dataset: Dataset, stage: str | None = None) -> Setting:
@@ -33,6 +34,7 @@ def setting_of(job: Job, dataset: Dataset, stage: str | None = None) -> Setting:
     return Setting(
         train=dataset.train,
         validation=dataset.validation,
+        extra=dataset.extra,
         objective=objective(**wanted["objective"]["options"]),
         threat=ThreatModel(**wanted["threat"]),
         plan=Plan(**wanted["plan"]),

@@ -1,7 +1,8 @@
 """The dataset artifact: one safetensors file that later stages read, whatever the source was.
 
 It holds ``PART.images`` (uint8, NCHW), ``PART.labels`` and ``PART.ids`` (int64) for the parts
-train, validation and test. The metadata has ``format``, ``name``, and ``classes`` as JSON.
+train, validation and test, and for extra where the dataset was given more images to train on. The
+metadata has ``format``, ``name``, and ``classes`` as JSON.
 """
 
 import json
@@ -14,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialize
 
-from thin_ice.data.partition import PARTS, Partition
+from thin_ice.data.partition import EXTRA, PARTS, Partition
 from thin_ice.data.raw import Arrays, UnusableData
 from thin_ice.tensors import write_tensors
 
@@ -31,7 +32,8 @@ class Header(NamedTuple):
 
 def save(path: str | Path, partition: Partition) -> None:
     """Write the artifact, whole or not at all; the same partition gives the same bytes."""
-    parts = {part: getattr(partition, part) for part in PARTS}
+    names = PARTS if partition.extra is None else (*PARTS, EXTRA)
+    parts = {part: getattr(partition, part) for part in names}
     # Without the copy, safetensors writes a transposed array's memory under the wrong shape.
     tensors = {
         f"{part}.{field}": np.ascontiguousarray(getattr(arrays, field))
@@ -54,7 +56,8 @@ def load(path: str | Path) -> Partition:
         FileNotFoundError: there is no such file.
     """
     with opened(path, "numpy") as (header, file):
-        return Partition(*header, *(Arrays(*read_part(file, part)) for part in PARTS))
+        names = (*PARTS, EXTRA) if has_extra(file) else PARTS
+        return Partition(*header, *(Arrays(*read_part(file, part)) for part in names))
 
 
 @contextmanager
@@ -74,9 +77,14 @@ def opened(path: str | Path, framework: str) -> Iterator[tuple[Header, Any]]:
 
 def read_part(file: Any, part: str) -> tuple[Any, Any, Any]:
     """Images, labels and ids of one part; the other parts are not read."""
-    if part not in PARTS:
-        raise ValueError(f"there is no part {part!r}; allowed: {', '.join(PARTS)}")
+    if part not in (*PARTS, EXTRA):
+        raise ValueError(f"there is no part {part!r}; allowed: {', '.join((*PARTS, EXTRA))}")
     return tuple(file.get_tensor(f"{part}.{field}") for field in FIELDS)
+
+
+def has_extra(file: Any) -> bool:
+    """Whether an open artifact has the fourth part."""
+    return f"{EXTRA}.images" in file.keys()  # noqa: SIM118 - the file is no dictionary
 
 
 def _header(path: str | Path, metadata: dict[str, str]) -> Header:

@@ -11,6 +11,7 @@ import numpy as np
 from thin_ice.data.raw import Arrays, DataError, RawDataset
 
 PARTS = ("train", "validation", "test")
+EXTRA = "extra"  # a fourth part, of datasets that were given one
 
 
 class ImpossiblePartition(DataError, ValueError):
@@ -19,13 +20,16 @@ class ImpossiblePartition(DataError, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """A dataset in three parts; ids ascend in each, train and validation have none in common."""
+    """A dataset in three parts; ids ascend in each, train and validation have none in common.
+    ``extra``: pseudo-labelled images for training, from elsewhere; their ids are their own.
+    """
 
     name: str
     classes: tuple[str, ...]
     train: Arrays
     validation: Arrays
     test: Arrays
+    extra: Arrays | None = None
 
 
 def partition(

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from thin_ice.data import artifact
-from thin_ice.data.partition import PARTS
+from thin_ice.data.partition import EXTRA, PARTS
+from thin_ice.data.raw import UnusableData
 
 GREY_LEVELS = 256
 
@@ -73,13 +74,16 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """The three parts of a dataset, its name and its classes."""
+    """The three parts of a dataset, its name and its classes; ``extra``: more images to train on,
+    with pseudo-labels, where they were asked for.
+    """
 
     name: str
     classes: tuple[str, ...]
     train: Split
     validation: Split
     test: Split
+    extra: Split | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -100,20 +104,25 @@ class Dataset:
         return mean.float(), variance.sqrt().float()
 
 
-def load_dataset(path: str | Path, device: torch.device | str = "cpu") -> Dataset:
-    """The dataset of an artifact file, on ``device``.
+def load_dataset(
+    path: str | Path, device: torch.device | str = "cpu", extra: bool = False
+) -> Dataset:
+    """The dataset of an artifact file, on ``device``; extra images only where they are wanted.
 
     Raises:
-        UnusableData: the file is damaged or is no dataset artifact.
+        UnusableData: the file is damaged or is no dataset artifact, or has no extra images.
         FileNotFoundError: there is no such file.
     """
     with artifact.opened(path, "pt") as (header, file):
-        parts = [Split(*artifact.read_part(file, part)).to(device) for part in PARTS]
+        if extra and not artifact.has_extra(file):
+            raise UnusableData(f"{path} has no extra images, which plan.extra asks for")
+        names = (*PARTS, EXTRA) if extra else PARTS
+        parts = [Split(*artifact.read_part(file, part)).to(device) for part in names]
     return Dataset(*header, *parts)
 
 
 def load_part(path: str | Path, part: str, device: torch.device | str = "cpu") -> Split:
-    """One part, "train", "validation" or "test", of an artifact file; nothing else is read.
+    """One part, "train", "validation", "test" or "extra", of an artifact; nothing else is read.
 
     Raises:
         ValueError: there is no such part.

@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from thin_ice.evaluation import collapse
 from thin_ice.evaluation.flags import APGD, columns
 from thin_ice.evaluation.outcomes import TRAINED
 
@@ -16,10 +17,11 @@ UNCLAIMED = {
 
 
 def accuracy_table(names: list[dict], metrics: list[dict], indicators: list[dict]) -> pd.DataFrame:
-    """Columns: the network's names, its sparsity as counted, accuracies in percent with their 95 %
-    intervals, the overestimate in points (claimed minus AutoAttack), and the indicators of attack
-    failure of the claimed protocol and of AutoAttack's APGD, see `flags.columns`. A network without
-    a claimed protocol has one row, with nothing claimed.
+    """Columns: the network's names, its sparsity as counted, signs of a collapse (see
+    `collapse.columns`), accuracies in percent with their 95 % intervals, the overestimate in points
+    (claimed minus AutoAttack), and the indicators of attack failure of the claimed protocol and of
+    AutoAttack's APGD, see `flags.columns`. A network without a claimed protocol has one row, with
+    nothing claimed.
     """
     rows = [
         _row(name, numbers, found, protocol)
@@ -32,12 +34,13 @@ def accuracy_table(names: list[dict], metrics: list[dict], indicators: list[dict
 def _row(name: dict, numbers: dict, indicators: dict, protocol: str) -> dict:
     claimed = numbers["claimed"].get(protocol, UNCLAIMED)
     return {
-        **{key: name[key] for key in ("run", "seed", "variant", "method", "sparsity")},
+        **{key: name[key] for key in ("run", "seed", "variant", "method", "unit", "sparsity")},
         "dataset": numbers["dataset"],
         "origin": numbers.get("origin", TRAINED),
         "test_samples": numbers["samples"],
         "sparsity_of_prunable": numbers["sparsity"]["prunable"],
         "sparsity_of_all_parameters": numbers["sparsity"]["all_parameters"],
+        **collapse.columns(numbers["collapse"]),
         **_interval("clean", numbers["clean"]),
         "protocol": protocol,
         **_interval("claimed", claimed["accuracy"]),

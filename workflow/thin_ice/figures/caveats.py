@@ -8,10 +8,11 @@ import pandas as pd
 
 from thin_ice.attacks.flags import MEANING
 from thin_ice.attacks.protocol import PUBLISHED_FOR_EPS
+from thin_ice.evaluation.collapse import AT_CHANCE, CONSTANT, collapsed, has
 from thin_ice.evaluation.flags import NONE
 from thin_ice.evaluation.summary import NO_PROTOCOL
 from thin_ice.figures.finished import FEW_SAMPLES, FEW_SEEDS, Finished
-from thin_ice.figures.headline import at_chance, kinds_of
+from thin_ice.figures.headline import kinds_of
 from thin_ice.figures.indicator_cells import APGD_NAME, NAMES, NETWORK
 from thin_ice.figures.sentences import too_few
 from thin_ice.figures.words import counted, eps_name, listing, norm_name, span
@@ -27,14 +28,15 @@ def caveats(finished: Finished) -> list[str]:
     """Every caveat that applies, the gravest first."""
     return [
         *jpeg_copy(finished.accuracy),
-        *degenerate(finished.accuracy, finished.class_counts),
+        *degenerate(finished.accuracy),
+        *empty_layers(finished.accuracy),
         *attack_failures(finished.accuracy),
         *warned(finished.accuracy),
         *unconfirmed(finished.accuracy),
         *few_seeds(finished.accuracy),
         *no_control(finished.thin_ice),
         *few_lost(finished.thin_ice),
-        *strong_controls(finished.main_pairs),
+        *strong_controls(finished.standing.main_pairs),
         *few_seeds_for_pies(finished.pies),
         *separated(finished.joint),
         *failed_distances(finished.samples),
@@ -62,16 +64,42 @@ def jpeg_copy(accuracy: pd.DataFrame) -> list[str]:
     ]
 
 
-def degenerate(accuracy: pd.DataFrame, classes: dict[str, int]) -> list[str]:
-    """Networks that classify no better than guessing."""
-    rows = accuracy[at_chance(accuracy, classes)]
-    names = rows[["run", "variant", "seed"]].drop_duplicates()
-    if names.empty:
+def degenerate(accuracy: pd.DataFrame) -> list[str]:
+    """Networks that classify no better than guessing, or predict one class alone."""
+    networks = accuracy.drop_duplicates(["run", "variant", "seed"])
+    gone = networks[collapsed(networks)]
+    if gone.empty:
         return []
-    texts = [f"{row.variant} of {row.run}, seed {row.seed}" for row in names.itertuples()]
+    texts = [f"{row.variant} of {row.run}, seed {row.seed}" for row in gone.itertuples()]
+    signs = [
+        f"{count} {what}"
+        for sign, what in (
+            (AT_CHANCE, "at or near chance, by clean accuracy"),
+            (CONSTANT, "predicting one class for more than 99 % of the samples"),
+        )
+        if (count := int(has(gone.collapse, sign).sum()))
+    ]
     return [
-        f"{counted(len(texts), 'network')} at or near chance, by clean accuracy: {listing(texts)}. "
-        "What such a network gets right, loses or survives means nothing."
+        f"{counted(len(texts), 'network')} collapsed ({listing(signs)}): {listing(texts)}. "
+        "What such a network gets right, loses or survives means nothing: it stands in the tables "
+        "and figures, and the sentences on overestimates and on who is lost leave it out."
+    ]
+
+
+def empty_layers(accuracy: pd.DataFrame) -> list[str]:
+    """Networks with a prunable layer that keeps no weight."""
+    networks = accuracy.drop_duplicates(["run", "variant", "seed"])
+    rows = networks[networks.empty_layers > 0]
+    if rows.empty:
+        return []
+    texts = [
+        f"{row.variant} of {row.run}, seed {row.seed} ({row.empty_layers})"
+        for row in rows.itertuples()
+    ]
+    return [
+        f"{counted(len(texts), 'network')} with layers pruned to nothing: {listing(texts)}, how "
+        "many in brackets. Such a layer gives the same whatever comes in; a network without a way "
+        "around it is constant."
     ]
 
 

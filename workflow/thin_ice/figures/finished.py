@@ -1,12 +1,13 @@
 """The finished tables of a study, and the few things that figures and text both ask of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from thin_ice.figures.standing import standing
 from thin_ice.margins.analysis import CONTROLS, DENSE, DENSE_AGAIN
 
 FEW_SAMPLES = 5  # fewer lost (or kept) samples than this say nothing about a pair
@@ -119,10 +120,10 @@ class Finished:
         return found
 
     @cached_property
-    def class_counts(self) -> dict[str, int]:
-        """Number of classes by run, from the highest label; a run without samples is absent."""
-        highest = self.samples.groupby("run").label.max()
-        return {str(run): int(label) + 1 for run, label in highest.items()}
+    def standing(self) -> "Finished":
+        """The study without its collapsed networks; the same object where there are none."""
+        left = standing(vars(self))
+        return replace(self, **left) if left else self
 
     def main(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of a table in the norm that figures show; rows of no norm stay."""

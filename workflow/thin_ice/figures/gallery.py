@@ -27,6 +27,7 @@ from thin_ice.figures import ice_sentences as ice
 from thin_ice.figures import sentences as say
 from thin_ice.figures.finished import FEW_SAMPLES, Finished
 from thin_ice.figures.layout import empty
+from thin_ice.figures.standing import ALL_GONE, left_out
 from thin_ice.figures.theme import save, theme
 from thin_ice.files import write_text
 
@@ -242,6 +243,7 @@ EXHIBITS = {
 
 COMPARING = ("thin_ice", "who", "movement")  # sections that need a compared network
 ALONE = ("twins",)  # exhibits of theirs that do not
+OF_METHODS = ("overestimate", *COMPARING)  # sections whose sentences leave out collapsed networks
 
 
 def show(name: str, finished: Finished, folder: Path) -> Shown:
@@ -253,8 +255,18 @@ def show(name: str, finished: Finished, folder: Path) -> Shown:
     with theme():
         figure = empty(exhibit.title, nothing) if nothing else exhibit.draw(table, finished)
         png, svg = save(figure, stem)
-    sentence = nothing or exhibit.sentence(table, finished)
+    sentence = nothing or _said(name, table, finished)
     return Shown(name, exhibit, png, svg, stem.with_suffix(".csv"), sentence, not nothing)
+
+
+def _said(name: str, table: pd.DataFrame, finished: Finished) -> str:
+    """The sentence; where it speaks of methods, of the networks that have not collapsed."""
+    exhibit, rest = EXHIBITS[name], finished.standing
+    if rest is finished or exhibit.section not in OF_METHODS or name in ALONE:
+        return exhibit.sentence(table, finished)
+    spoken = exhibit.table(rest)
+    gone = _nothing(name, rest) or not rest.methods or spoken.empty
+    return f"{ALL_GONE if gone else exhibit.sentence(spoken, rest)} {left_out(finished.accuracy)}"
 
 
 def _nothing(name: str, finished: Finished) -> str | None:

@@ -1,12 +1,13 @@
 """The headline table: every network's accuracies, seeds averaged; as data and as Markdown."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from thin_ice.evaluation.collapse import AT_CHANCE, CONSTANT, has
 from thin_ice.evaluation.outcomes import TRAINED
 from thin_ice.figures.indicator_cells import marks, together
-from thin_ice.figures.words import listing, number, pair_name, spread
+from thin_ice.figures.words import counted, listing, number, pair_name, spread
 
 NETWORK = ["run", "method", "sparsity", "protocol"]
 AVERAGED = {
@@ -15,30 +16,40 @@ AVERAGED = {
     "autoattack": "autoattack_percent",
     "overestimate": "overestimate_points",
 }
+SIGNS = {
+    "seeds_at_chance": "at chance",
+    "seeds_constant": "constant prediction",
+    "seeds_with_empty_layers": "",
+}
+NO_UNIT = {"none": "–"}
 FLAGGED = {"claimed": "claimed_flags", "autoattack": "apgd_flags"}
+NOT_NAMED = ("weight", "none")  # units for which a table needs no column
 
 
-def at_chance(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.Series:
-    """Which rows' clean accuracy is not above guessing: its interval reaches 1/classes or below.
-    A run whose number of classes is unknown is never said to be at chance.
+def headline_table(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """One row a run, method, sparsity and protocol, in the table's order: the unit of pruning,
+    seeds, the sparsity reached, mean and standard deviation over seeds (NaN with one), how many
+    seeds are at chance, predict one class alone or have an empty layer, the most and the fewest
+    layers that are empty in such a one, the kinds of AutoAttack's warnings, the samples whose
+    adversarial example was not confirmed, and the indicators of attack failure that are raised in
+    any seed.
     """
-    guessing = 100 / accuracy.run.map(classes).astype(float)
-    return accuracy.clean_low_percent <= guessing
-
-
-def headline_table(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.DataFrame:
-    """One row a run, method, sparsity and protocol, in the table's order: seeds, the sparsity
-    reached, mean and standard deviation over seeds (NaN with one), seeds at chance, the kinds of
-    AutoAttack's warnings, the samples whose adversarial example was not confirmed, and the
-    indicators of attack failure that are raised in any seed.
-    """
-    origin = accuracy.get("origin", pd.Series(TRAINED, index=accuracy.index))
-    marked = accuracy.assign(at_chance=at_chance(accuracy, classes), origin=origin)
+    marked = accuracy.assign(
+        origin=accuracy.get("origin", pd.Series(TRAINED, index=accuracy.index)),
+        at_chance=has(accuracy.collapse, AT_CHANCE),
+        constant=has(accuracy.collapse, CONSTANT),
+        has_empty=accuracy.empty_layers > 0,
+    )
     groups = marked.groupby(NETWORK, sort=False)
     columns = {
+        "unit": groups.unit.first(),
         "seeds": groups.seed.nunique(),
         "sparsity_reached_percent": 100 * groups.sparsity_of_prunable.mean(),
         "seeds_at_chance": groups.at_chance.sum(),
+        "seeds_constant": groups.constant.sum(),
+        "seeds_with_empty_layers": groups.has_empty.sum(),
+        "empty_layers": groups.empty_layers.max(),
+        "fewest_empty_layers": groups.empty_layers.agg(_fewest),
         "origin": groups.origin.first(),
         "warnings": groups.autoattack_warnings.agg(_kinds),
         "unconfirmed": groups.autoattack_unconfirmed.sum(),
@@ -52,21 +63,25 @@ def headline_table(accuracy: pd.DataFrame, classes: Mapping[str, int]) -> pd.Dat
 
 
 def headline_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of text; the run is a column only where there are several."""
-    header = ["network", "sparsity reached (%)", "seeds", "clean (%)", "claimed (%)", "by protocol"]
-    header += ["AutoAttack (%)", "overestimate (points)", "remark"]
-    rows = [_cells(row) for row in table.to_dict("records")]
+    """Header and rows of text; the run is a column only where there are several, the unit only
+    where one is not single weights.
+    """
+    structured = not table.unit.isin(NOT_NAMED).all()
+    header = ["network", *["unit"] * structured, "sparsity reached (%)", "seeds", "clean (%)"]
+    header += ["claimed (%)", "by protocol", "AutoAttack (%)", "overestimate (points)", "remark"]
+    rows = [_cells(row, structured) for row in table.to_dict("records")]
     if table.run.nunique() > 1:
         return ["run", *header], [[run, *row] for run, row in zip(table.run, rows, strict=True)]
     return header, rows
 
 
-def _cells(row: dict) -> list[str]:
+def _cells(row: dict, structured: bool) -> list[str]:
     values = {name: spread(row[f"{name}_mean"], row[f"{name}_sd"]) for name in AVERAGED}
     for name, flags in FLAGGED.items():
         values[name] += marks(row[flags])
     return [
         pair_name(row["method"], row["sparsity"]),
+        *[NO_UNIT.get(row["unit"], row["unit"])] * structured,
         number(row["sparsity_reached_percent"], 2),
         str(row["seeds"]),
         values["clean"],
@@ -81,14 +96,22 @@ def _cells(row: dict) -> list[str]:
 def _remarks(row: dict) -> Iterator[str]:
     if row["origin"] != TRAINED:  # `as it came`
         yield row["origin"]
-    chance, seeds = row["seeds_at_chance"], row["seeds"]
-    if chance:
-        yield "at chance" if chance == seeds else f"at chance in {chance} of {seeds} seeds"
+    varies = row["empty_layers"] > row["fewest_empty_layers"]
+    empty = "up to " * varies + counted(row["empty_layers"], "layer") + " empty"
+    for column, remark in SIGNS.items():
+        if count := row[column]:
+            some = f" in {count} of {row['seeds']} seeds" * (count < row["seeds"])
+            yield (remark or empty) + some
     if row["warnings"]:
         names = listing([kind.replace("_", " ") for kind in row["warnings"].split(";")])
         yield f"AutoAttack warns: {names}"
     if row["unconfirmed"]:
         yield f"{row['unconfirmed']} unconfirmed"
+
+
+def _fewest(layers: pd.Series) -> int:
+    """The fewest empty layers of a network that has any."""
+    return int(layers[layers > 0].min()) if layers.any() else 0
 
 
 def kinds_of(warnings: pd.Series) -> list[str]:

@@ -66,15 +66,19 @@ def _of(name: str, columns: tuple[more_cells.Column, ...]) -> tuple[Callable, Ca
 
 
 def _headline(finished: Finished) -> pd.DataFrame:
-    return headline_table(finished.accuracy, finished.class_counts)
+    return headline_table(finished.accuracy)
 
 
 RESULTS = {
     "headline": Result(
         "Accuracy of every network",
-        "Mean over seeds ± standard deviation. Sparsity is the share of prunable weights that are "
-        "zero. Claimed: by the method's published protocol. Overestimate: claimed minus "
-        "AutoAttack.",
+        "Mean over seeds ± standard deviation. Sparsity reached is the share of prunable weights "
+        "that are zero; the sparsity in a name is the share of units pruned, which are weights "
+        "unless the table has a column for them: filters, channels or columns of every layer. "
+        "Claimed: by the method's published protocol. Overestimate: claimed minus AutoAttack. "
+        "Remarks name networks that classify no better than guessing (at chance) or give one class "
+        "to more than 99 % of the samples (constant prediction), and prunable layers that keep no "
+        "weight (empty).",
         ("accuracy",),
         _headline,
         lambda finished: headline_cells(_headline(finished)),

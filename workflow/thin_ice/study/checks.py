@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from thin_ice import outside, tables
 from thin_ice.attacks.distance_budgets import column
 from thin_ice.attacks.protocols import PROTOCOLS
+from thin_ice.data import extra
 from thin_ice.study.options import entry
 from thin_ice.study.plan import AS_IT_CAME, DENSE, DENSE_AGAIN, written
 from thin_ice.study.schema import BadStudy
@@ -251,12 +253,39 @@ def _data(study: Tree) -> None:
             raise BadStudy(f"datasets.{label}.limit_test", f"{limit}; allowed: {size} or less")
 
 
+def _extra(study: Tree) -> None:
+    """Extra images can only be mixed in where every dataset has some, and one a batch at least."""
+    plans = {"training.dense": study["training"]["dense"]}
+    if study["dense_again"]:
+        plans["training.finetune"] = study["training"]["finetune"]
+    for label, method in study["methods"].items():
+        plans |= {f"methods.{label}.{stage}": method[stage] for stage in ("prune", "finetune")}
+    for key, plan in plans.items():
+        if not plan["extra"] or not plan["epochs"]:
+            continue
+        for label, dataset in study["datasets"].items():
+            if dataset["extra"] is None:
+                raise BadStudy(
+                    f"{key}.extra",
+                    f"{plan['extra']:g}, but datasets.{label} has no extra images; allowed: 0, or "
+                    f"with datasets.{label}.extra",
+                )
+        if not round(plan["extra"] * plan["batch_size"]):
+            raise BadStudy(
+                f"{key}.extra",
+                f"{plan['extra']:g} adds no image to a batch of {plan['batch_size']}; allowed: 0, "
+                "or enough for one",
+            )
+
+
 def _presence(study: Tree) -> None:
     """Reading and attacking need the data; looking at results does not."""
     for label, dataset in study["datasets"].items():
         reader = tables.load("datasets", dataset["kind"])(**dataset["options"])
         if missing := reader.missing():
             raise BadStudy(f"datasets.{label}", missing)
+        if dataset["extra"] is not None and (lacking := extra.missing(Path(dataset["extra"]))):
+            raise BadStudy(f"datasets.{label}.extra", lacking)
     for label, model in study["models"].items():
         if model["checkpoint"] is not None:
             try:
@@ -281,4 +310,5 @@ CHECKS: tuple[Callable[[Tree], None], ...] = (
     _objectives,
     _distance_attacks,
     _data,
+    _extra,
 )

@@ -107,6 +107,7 @@ def training(study: Study, network: Network, stage: str, plan: Tree) -> Work:
     objective = study.objective(network, stage)
     images, held_out = training_images(study, network.parts[0])
     epoch = over(images, plan["batch_size"], training_passes(objective))
+    epoch = replace(epoch, passes=epoch.passes * (1 + plan["extra"]))  # in as many batches
     looks = over(held_out, BATCH, validation_passes(objective))
     return epoch * plan["epochs"] + looks * _validations(plan)
 

@@ -5,8 +5,10 @@ whoever cannot ask Snakemake: the audit, the explanation of what is out of date,
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from thin_ice import outside, tables
+from thin_ice.data import extra
 from thin_ice.provenance.planned import PlannedJob
 from thin_ice.study.plan import DENSE, DENSE_AGAIN, Network, Study
 
@@ -37,7 +39,8 @@ def planned_jobs(study: Study) -> list[PlannedJob]:
 def _dataset(study: Study, label: str) -> PlannedJob:
     entry = study.resolved["datasets"][label]
     reader = tables.load("datasets", entry["kind"])(**entry["options"])
-    sources = {name: path for name, path in reader.sources().items() if path.is_file()}
+    named = reader.sources() | (extra.sources(Path(entry["extra"])) if entry["extra"] else {})
+    sources = {name: path for name, path in named.items() if path.is_file()}
     return PlannedJob("dataset", f"data/{label}", study.dataset_job(label), sources=sources)
 
 

@@ -16,6 +16,7 @@ from thin_ice.study.options import entry
 
 DENSE = "dense"
 DENSE_AGAIN = "dense_again"  # the dense network fine-tuned once more: what training alone changes
+UNPRUNED = "none"  # unit of a network that no method pruned
 AS_IT_CAME = "as_it_came"  # stands for the objective of a network that is only evaluated
 UNSAID = ("resources", "rerun_on_upgrade")  # no result depends on them, so no report names them
 Tree = dict[str, Any]
@@ -290,7 +291,7 @@ class Study:
 
     def analyse_job(self, run: str) -> str:
         parameters = {
-            "networks": [network.names for network in self.networks() if network.run == run],
+            "networks": [self.names(one) for one in self.networks() if one.run == run],
             "threat": self.resolved["threat"],
             "distances": self._members(),
             "analysis": self.resolved["analysis"],
@@ -301,6 +302,11 @@ class Study:
         said = {key: value for key, value in self.resolved.items() if key not in UNSAID}
         dense = [{"run": one.run, "seed": one.seed} for one in self.dense_networks()]
         return self._job("report", {"study": said, "dense": dense}, [])
+
+    def names(self, network: Network) -> Tree:
+        """What names a network in tables: its own names and the unit that its method pruned by."""
+        unit = self.resolved["methods"][network.method]["unit"] if network.pruned else UNPRUNED
+        return network.names | {"unit": unit}
 
     def _members(self) -> Tree:
         """By norm, the columns of the attacks that look for distances."""

@@ -16,7 +16,13 @@ from thin_ice.tables import TABLES
 
 PLAN = ("thin_ice.training.plan", "Plan")
 
-DATASET_KEYS = {"validation": 0.1, "partition_seed": 0, "limit_train": None, "limit_test": None}
+DATASET_KEYS = {
+    "validation": 0.1,
+    "partition_seed": 0,
+    "limit_train": None,
+    "limit_test": None,
+    "extra": None,
+}
 MODEL_KEYS = {"normalize": False, "checkpoint": None, "only_evaluate": False}
 CHECKPOINT = {
     "file": None,

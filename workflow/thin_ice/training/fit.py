@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from thin_ice import interruption
 from thin_ice.checkpoint import Checkpoint
-from thin_ice.data.split import augment
 from thin_ice.errors import ThinIceError
 from thin_ice.progress import Progress
 from thin_ice.randomness import generator
@@ -82,8 +81,8 @@ def _train_epoch(
             state.save(checkpoint, hooks)
             raise error
     last = learning_rate(setting.plan, first + setting.steps_per_epoch - 1, setting.steps_per_epoch)
-    mean_loss = _finite(float(begun.loss) / len(setting.train), state.epoch, last)
-    accuracy = float(begun.correct) / len(setting.train)
+    mean_loss = _finite(float(begun.loss) / setting.images_per_epoch, state.epoch, last)
+    accuracy = float(begun.correct) / setting.images_per_epoch
     return {"epoch": state.epoch + 1, "lr": last, "loss": mean_loss, "train_accuracy": accuracy}
 
 
@@ -105,15 +104,15 @@ def _loss(
 
 def _batches(setting: Setting, epoch: int, begun: Begun) -> Iterator[tuple[Tensor, Tensor]]:
     """Shuffled, augmented float batches of nearly equal size (no lone sample for batch norm), from
-    the one on that the epoch has come to.
+    the one on that the epoch has come to; with the extra images that the plan adds.
     """
-    split, plan = setting.train, setting.plan
     stream = generator(setting.device, *setting.stream, "data", epoch)
     batches = setting.shuffled(stream)
     begun.take_up(stream)
-    for batch in batches[begun.batch :]:
-        images = split.images[batch].float() / 255
-        yield augment(images, plan.augment, stream, plan.padding), split.labels[batch]
+    first = epoch * setting.steps_per_epoch + begun.batch
+    for step, batch in enumerate(batches[begun.batch :], first):
+        images = setting.augmented(setting.train, batch, stream)
+        yield setting.with_extra(images, setting.train.labels[batch], step)
 
 
 def _validate_if_due(state: TrainingState, setting: Setting) -> dict[str, float]:

@@ -12,6 +12,7 @@ class Plan:
 
     epochs: int = 100  # 0: the stage trains nothing
     batch_size: int = 128
+    extra: float = 0.0  # pseudo-labelled images added to a batch, as a share of its labelled ones
     optimizer: Literal["sgd", "adam"] = "sgd"
     lr: float = 0.1
     momentum: float = 0.9  # of SGD

@@ -18,7 +18,9 @@ class Setting:
     """What a stage trains with, apart from the network and the method.
 
     ``stream`` names its random numbers, e.g. ``(seed, "finetune", "hydra", 0.95)``. ``teacher``:
-    the frozen dense network, in evaluation mode, where the objective learns from it.
+    the frozen dense network, in evaluation mode, where the objective learns from it. ``extra``:
+    pseudo-labelled images, where the plan mixes such into the loop's batches; nothing else sees
+    them.
     """
 
     train: Split
@@ -28,6 +30,7 @@ class Setting:
     plan: Plan
     stream: tuple
     teacher: nn.Module | None = None
+    extra: Split | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -54,6 +57,35 @@ class Setting:
         order = torch.randperm(len(self.train), generator=stream, device=self.device)
         return order.tensor_split(self.steps_per_epoch)
 
+    def extra_in(self, labelled: int) -> int:
+        """How many pseudo-labelled images join a batch of so many labelled ones."""
+        return round(self.plan.extra * labelled)
+
+    @property
+    def images_per_epoch(self) -> int:
+        """All that are trained on in an epoch, which is one pass over the labelled ones."""
+        smaller, larger = divmod(len(self.train), self.steps_per_epoch)
+        steps = {smaller: self.steps_per_epoch - larger, smaller + 1: larger}
+        return sum(count * (size + self.extra_in(size)) for size, count in steps.items())
+
+    def augmented(self, split: Split, places: Tensor, stream: torch.Generator) -> Tensor:
+        """The images at these places as floats in [0, 1], augmented as the plan says."""
+        images = split.images[places].float() / 255
+        return augment(images, self.plan.augment, stream, self.plan.padding)
+
+    def with_extra(self, images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """The batch of step ``step`` and, after it, pseudo-labelled images drawn with replacement.
+
+        Their random numbers are named by the step, so that none have to be kept for a resume and
+        the labelled batches are the same with and without them.
+        """
+        if not (count := self.extra_in(len(labels))):
+            return images, labels
+        stream = generator(self.device, *self.stream, "extra", step)
+        places = torch.randint(len(self.extra), (count,), generator=stream, device=self.device)
+        more = self.augmented(self.extra, places, stream)
+        return torch.cat([images, more]), torch.cat([labels, self.extra.labels[places]])
+
     # What a method sees of the data before training. Each number gives the same at every call, so
     # that a killed job can go on anywhere.
 
@@ -64,9 +96,7 @@ class Setting:
         epoch, place = divmod(number, self.steps_per_epoch)
         order = self.shuffled(generator(self.device, *self.stream, "look", "order", epoch))[place]
         stream = generator(self.device, *self.stream, "look", "data", number)
-        images = self.train.images[order].float() / 255
-        images = augment(images, self.plan.augment, stream, self.plan.padding)
-        return images, self.train.labels[order]
+        return self.augmented(self.train, order, stream), self.train.labels[order]
 
     def adversarial(self, model: nn.Module, images: Tensor, labels: Tensor, number: int) -> Tensor:
         """The batch as the objective's own adversary leaves it, of the network as it stands."""
