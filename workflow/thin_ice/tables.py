@@ -35,11 +35,11 @@ OBJECTIVES = {
 METHODS = {
     "lwm": "thin_ice.pruning.lwm:Lwm",
     "hydra": "thin_ice.pruning.hydra:Hydra",
-    "harp": "thin_ice.pruning.harp:Harp",
     "radmm": "thin_ice.pruning.radmm:Radmm",
     "heracles_hydra": "thin_ice.pruning.heracles:HeraclesHydra",
     "heracles_radmm": "thin_ice.pruning.heracles:HeraclesRadmm",
     "pwoa": "thin_ice.pruning.pwoa:Pwoa",
+    "harp": "thin_ice.pruning.harp:Harp",
 }
 
 DISTANCE_ATTACKS = {

@@ -44,7 +44,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from thin_ice.errors import ThinIceError
 from thin_ice.pruning.base import Pruner
 from thin_ice.pruning.scores import TINY, freeze_all_but_norms, scaled_scores
 from thin_ice.sparsity.channels import COLUMNS, ChannelGroup, channel_groups, group_masks
@@ -79,6 +78,7 @@ class Harp:
     channel_scores: Literal["transposed", "reshaped"] = "transposed"  # at first; or as released
     layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
 
+    limits: ClassVar[dict] = {"gamma": [0, None], "alpha": [0, 1], "initial_rate": [0, 1]}
     units: ClassVar[tuple[str, ...]] = ("weight", "channel")
     claimed: ClassVar[str] = "harp_pgd10"
     prune_plan: ClassVar[dict] = {
@@ -95,14 +95,6 @@ class Harp:
     }
     prune_objective: ClassVar[dict] = {}
     finetune_objective: ClassVar[dict] = {}
-
-    def __post_init__(self) -> None:
-        if not self.gamma > 0:
-            raise ThinIceError(f"harp: gamma {self.gamma:g}; allowed: more than 0")
-        if not 0 < self.alpha < 1:
-            raise ThinIceError(f"harp: alpha {self.alpha:g}; allowed: between 0 and 1")
-        if self.initial_rate is not None and not 0 < self.initial_rate <= 1:
-            raise ThinIceError(f"harp: initial_rate {self.initial_rate:g}; allowed: 0 to 1 or null")
 
     def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
         return HarpPruner(self, sparsity, unit)
