@@ -7,7 +7,9 @@ whatever objective trained the network. Scores start at sqrt(6 / fan_in) * w / m
 so the first mask is magnitude pruning. The stage ends with the last epoch, not the best.
 Published: TRADES, 20 epochs of SGD, lr 0.1, then 100 epochs of fine-tuning, lr 0.01; cosine rates
 set once an epoch.
-Deviation: masks are computed once a step instead of once a forward pass, with the same result.
+Deviations: masks are computed once a step instead of once a forward pass, with the same result.
+The released trainer's extra forward pass on clean images, for logging, which moves batch norm's
+statistics, is not reproduced.
 """
 
 import math
