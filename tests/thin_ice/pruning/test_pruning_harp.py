@@ -230,6 +230,18 @@ def test_a_pruned_channel_is_read_by_nobody_and_the_function_is_that_of_the_colu
     torch.testing.assert_close(logits(model, images), logits(columns_only, images))
 
 
+def test_while_pruning_every_layer_that_reads_a_channel_reads_it_masked():
+    model, plain = residual(), residual()
+    pruner = attached(model, 0.5, "channel", (3, 8, 8))
+    masks = {name: part().bool() for name, part in pruner.parts.items()}
+    assert {int(mask.sum()) for mask in masks.values()} == {2, 4, 8, 16}
+    for group in pruner.groups:
+        for side in group.consumers:
+            weight = plain.get_submodule(side.module).weight.detach().clone()
+            weight.transpose(0, 1)[side.index[~masks[group.name]].flatten()] = 0
+            assert torch.equal(model.get_submodule(side.module).weight, weight)
+
+
 def test_the_released_export_cuts_at_the_uniform_rate(build):
     counts = {}
     for rates in ("learned", "uniform"):
