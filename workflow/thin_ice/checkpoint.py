@@ -31,7 +31,7 @@ class Checkpoint:
     def save(self, groups: Groups, facts: dict) -> None:
         """Write groups of tensors and a JSON value of facts, whole or not at all."""
         tensors = {
-            f"{group}|{name}": tensor.detach().cpu().contiguous()
+            f"{group}|{name}": tensor.detach().to("cpu", copy=True).contiguous()
             for group, members in groups.items()
             for name, tensor in members.items()
         }

@@ -39,6 +39,7 @@ METHODS = {
     "heracles_hydra": "thin_ice.pruning.heracles:HeraclesHydra",
     "heracles_radmm": "thin_ice.pruning.heracles:HeraclesRadmm",
     "pwoa": "thin_ice.pruning.pwoa:Pwoa",
+    "harp": "thin_ice.pruning.harp:Harp",
 }
 
 DISTANCE_ATTACKS = {

@@ -8,9 +8,10 @@ from torch.nn.utils import parametrize
 
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.objectives.trades import Trades
-from thin_ice.pruning.hydra import Hydra, HydraPruner, random_scores, scaled_scores
+from thin_ice.pruning.hydra import Hydra, HydraPruner, random_scores
 from thin_ice.pruning.lwm import Lwm
 from thin_ice.pruning.prune import prune
+from thin_ice.pruning.scores import scaled_scores
 from thin_ice.sparsity.parametrizations import TopKScore
 from thin_ice.training.fit import fit
 

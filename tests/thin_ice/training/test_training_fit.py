@@ -246,6 +246,34 @@ def test_best_ends_with_the_epoch_of_the_highest_validation_accuracy(
     assert not same(weights(model), last_after(build, setting, tmp_path, 6, **plan))
 
 
+class Until(Hooks):
+    """No epoch after ``last`` (0-based) may be the best."""
+
+    def __init__(self, last):
+        self.last, self.epoch = last, -1
+
+    def after_epoch(self, model, epoch):
+        self.epoch = epoch
+
+    @property
+    def eligible(self):
+        return self.epoch <= self.last
+
+
+def test_an_epoch_that_is_not_eligible_is_never_the_best(build, setting, tmp_path):
+    model, plan = build(0), {"objective": None, "lr": 0.2}
+    chosen = setting(epochs=6, select="best", schedule="constant", **plan)
+    fit(model, chosen, Until(0), Checkpoint(tmp_path / "first", "job"))
+    assert same(weights(model), last_after(build, setting, tmp_path, 1, **plan))
+
+
+def test_without_an_eligible_epoch_the_stage_ends_with_the_last(build, setting, tmp_path):
+    model, plan = build(0), {"objective": None, "lr": 0.2}
+    chosen = setting(epochs=6, select="best", schedule="constant", **plan)
+    fit(model, chosen, Until(-1), Checkpoint(tmp_path / "none", "job"))
+    assert same(weights(model), last_after(build, setting, tmp_path, 6, **plan))
+
+
 def test_of_equal_scores_the_later_epoch_wins(build):
     model = build(0)
     state = TrainingState(model, make_optimizer(model, Plan()))
@@ -260,7 +288,7 @@ def test_of_equal_scores_the_later_epoch_wins(build):
 def test_an_epoch_without_validation_is_never_the_best(build):
     model = build(0)
     state = TrainingState(model, make_optimizer(model, Plan()))
-    for epoch, accuracies in enumerate([[0.5], None, None]):
+    for epoch, accuracies in enumerate([[0.5], [], []]):
         with torch.no_grad():
             model.linear.bias.fill_(epoch)
         state.record({"epoch": epoch + 1}, accuracies)
@@ -351,11 +379,20 @@ def test_hooks_are_called_at_their_moments_and_the_penalty_is_added(build, setti
         def after_step(self, model):
             calls.append("step")
 
+        def after_epoch(self, model, epoch):
+            calls.append(f"end of {epoch}")
+
+        def after_validation(self, model, epoch):
+            calls.append(f"validated {epoch}")
+
     model, plain = build(0), build(0)
     chosen = setting(epochs=2, lr=1e-4, momentum=0.0)
     fit(model, chosen, Spy(), Checkpoint(tmp_path / "spy", "job"))
     fit(plain, chosen, Hooks(), Checkpoint(tmp_path / "plain", "job"))
-    assert calls == ["epoch 0 of 2", *["step"] * 3, "epoch 1 of 2", *["step"] * 3]
+    assert calls == [
+        *("epoch 0 of 2", "step", "step", "step", "end of 0", "validated 0"),
+        *("epoch 1 of 2", "step", "step", "step", "end of 1", "validated 1"),
+    ]
     assert model.linear.bias.norm() < 0.6 * plain.linear.bias.norm()
 
 

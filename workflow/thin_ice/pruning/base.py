@@ -42,6 +42,8 @@ class Pruner(Hooks):
 class Method(Protocol):
     """An entry of the table of methods: a frozen dataclass of options."""
 
+    # May be absent: for numeric options, what they must be above and below (None: no limit).
+    limits: ClassVar[dict]
     units: ClassVar[tuple[str, ...]]  # what it can prune: weight, filter, channel, column
     claimed: ClassVar[str]  # the protocol by which its authors measured robustness
     prune_plan: ClassVar[dict]  # its published plan of pruning, as far as it departs from `Plan`

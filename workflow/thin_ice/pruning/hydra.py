@@ -7,7 +7,9 @@ whatever objective trained the network. Scores start at sqrt(6 / fan_in) * w / m
 so the first mask is magnitude pruning. The stage ends with the last epoch, not the best.
 Published: TRADES, 20 epochs of SGD, lr 0.1, then 100 epochs of fine-tuning, lr 0.01; cosine rates
 set once an epoch.
-Deviation: masks are computed once a step instead of once a forward pass, with the same result.
+Deviations: masks are computed once a step instead of once a forward pass, with the same result.
+The released trainer's extra forward pass on clean images, for logging, which moves batch norm's
+statistics, is not reproduced.
 """
 
 import math
@@ -16,18 +18,16 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from thin_ice.pruning.base import Pruner
+from thin_ice.pruning.scores import freeze_all_but_norms, scaled_scores
 from thin_ice.randomness import generator
 from thin_ice.sparsity.masks import Masks, kept_count
 from thin_ice.sparsity.parametrizations import TopKScore
 from thin_ice.sparsity.prunable import prunable_modules
 from thin_ice.sparsity.rates import Counts
 from thin_ice.training.setting import Setting
-
-TINY = 1e-12  # a layer of zeros has scores of zero, not NaN
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,6 @@ class Hydra:
         return HydraPruner(self, sparsity)
 
 
-def scaled_scores(weight: Tensor) -> Tensor:
-    """sqrt(6 / fan_in) * w / max|w|, the fan-in counted as torch does (in channels x kernel)."""
-    fan_in = weight[0].numel()
-    return math.sqrt(6 / fan_in) * weight / weight.abs().max().clamp_min(TINY)
-
-
 def random_scores(weight: Tensor, name: str) -> Tensor:
     """Kaiming uniform with a = sqrt(5), torch's default for weights: U(+-1/sqrt(fan_in))."""
     bound = 1 / math.sqrt(weight[0].numel())
@@ -78,10 +72,7 @@ class HydraPruner(Pruner):
         self.counts = counts
 
     def attach(self, model: nn.Module, setting: Setting) -> None:
-        model.requires_grad_(False)
-        for module in model.modules():
-            if isinstance(module, _BatchNorm):
-                module.requires_grad_(True)
+        freeze_all_but_norms(model)
         for name, module in prunable_modules(model, self.options.layers).items():
             keep = self.counts.get(name, kept_count(module.weight.numel(), self.sparsity))
             scores = TopKScore(self._initial(name, module.weight.detach()), keep)

@@ -34,6 +34,14 @@ def top_k_mask(scores: Tensor, keep: int) -> Tensor:
     return (above | (tied & (tied.cumsum(0) <= missing))).view(scores.shape)
 
 
+def first_ranks(scores: Tensor, keep: Tensor) -> Tensor:
+    """`top_k_mask` for a count that lives on the device, 0-dim: by rank, without synchronising."""
+    flat = scores.flatten()
+    order = flat.argsort(descending=True, stable=True)
+    chosen = torch.arange(flat.numel(), device=flat.device) < keep
+    return torch.zeros_like(chosen).scatter(0, order, chosen).view(scores.shape)
+
+
 def layerwise_masks(scores: Masks, sparsity: float) -> Masks:
     """Uniform allocation: every layer keeps the same share of its largest scores."""
     return {

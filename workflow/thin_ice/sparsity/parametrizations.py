@@ -88,6 +88,13 @@ def weights_computed_once(model: nn.Module) -> Iterator[None]:
         yield
 
 
+def discard(model: nn.Module) -> None:
+    """Take every parametrization away: the plain parameters are again as they were under them."""
+    for module in parametrized_modules(model):
+        for name in list(module.parametrizations):
+            parametrize.remove_parametrizations(module, name, leave_parametrized=False)
+
+
 def export(model: nn.Module) -> None:
     """Replace every parametrization by the plain parameter it yields, zeros where masked."""
     for module in parametrized_modules(model):

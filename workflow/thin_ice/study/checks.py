@@ -1,5 +1,6 @@
 """The checks that a schema cannot make, on a resolved study."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -132,6 +133,17 @@ def _methods(study: Tree) -> None:
                     f"no objective {objective!r} in this study; "
                     f"allowed: {', '.join(study['objectives'])}",
                 )
+
+
+def _limits(study: Tree) -> None:
+    """Options of methods that are numbers with a meaning between limits only."""
+    for label, method in study["methods"].items():
+        limits = entry("methods", method["kind"]).constants.get("limits", {})
+        for name, (above, below) in limits.items():
+            value = method["options"][name]
+            if value is not None and not above < value < (math.inf if below is None else below):
+                allowed = f"more than {above}" + (f" and less than {below}" if below else "")
+                raise BadStudy(f"methods.{label}.{name}", f"{value:g}; allowed: {allowed}")
 
 
 def _teachers(study: Tree) -> None:
@@ -304,6 +316,7 @@ CHECKS: tuple[Callable[[Tree], None], ...] = (
     _checkpoints,
     _trained,
     _methods,
+    _limits,
     _teachers,
     _selection,
     _dense_again,

@@ -43,10 +43,11 @@ def fit(model: nn.Module, setting: Setting, hooks: Hooks, checkpoint: Checkpoint
     with interruption.deferred():
         while state.epoch < setting.plan.epochs and not interruption.asked():
             row = _train_epoch(state, setting, hooks, checkpoint)
+            hooks.after_epoch(model, state.epoch)
             accuracies = _validate_if_due(state, setting)
             if accuracies:
                 hooks.after_validation(model, state.epoch)
-            state.record(row | accuracies, score(accuracies) or None)
+            state.record(row | accuracies, score(accuracies) if hooks.eligible else [])
             state.save(checkpoint, hooks)
             progress.advance(_shown(row | accuracies))
     progress.close()

@@ -18,6 +18,16 @@ class Hooks:
     def after_step(self, model: nn.Module) -> None:
         """Called after every optimiser step."""
 
+    def after_epoch(self, model: nn.Module, epoch: int) -> None:
+        """Called after the last step of epoch ``epoch`` (0-based), before it is validated."""
+
+    @property
+    def eligible(self) -> bool:
+        """Whether an epoch that ends now may be chosen as the best. If none may, the stage ends
+        with the last.
+        """
+        return True
+
     def after_validation(self, model: nn.Module, epoch: int) -> None:
         """Called after epoch ``epoch`` (0-based) was validated, before its checkpoint is saved."""
 

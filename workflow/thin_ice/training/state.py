@@ -76,12 +76,14 @@ class TrainingState:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     begun: Begun | None = None
 
-    def record(self, row: Row, score: list[float] | None) -> None:
-        """Close an epoch. Of equal scores the later epoch wins: it has trained for longer."""
+    def record(self, row: Row, score: list[float]) -> None:
+        """Close an epoch; without a score it cannot be the best. Of equal scores the later epoch
+        wins: it has trained for longer.
+        """
         self.history.append(row)
         self.epoch += 1
         self.begun = None
-        if score is not None and score >= self.best_score:
+        if score and score >= self.best_score:
             self.best_score = score
             self.best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
 

@@ -68,6 +68,14 @@ ENTRIES: dict[str, Entry] = {  # by the method's kind
         "Solver Based LWM (SOLWM)",
         DISTILLATION,
     ),
+    "harp": _after_training(
+        "https://openreview.net/pdf?id=sAJDi9lD06L",
+        "HARP_Zhao2023Holistic",
+        TRADES,
+        "Unstructured (US), Structured (S) channels",
+        "Global Pruning (G)",
+        "Least Importance Score (LIS)",
+    ),
 }
 WITHOUT_ENTRY = {
     "lwm": "one-shot magnitude pruning is not in the benchmark's taxonomy, whose nearest entry, "
