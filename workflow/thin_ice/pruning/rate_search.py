@@ -1,7 +1,7 @@
 """A random local search for how many weights each layer keeps.
 
 Its first trials are the uniform allocation, ERK and that of one threshold on all magnitudes; each
-further one multiplies the best densities so far by exp(spread N(0, 1)). A trial prunes a copy of
+further one multiplies the best densities so far by exp(spread N(0, 1)); no layer is left empty. A trial prunes a copy of
 the network by magnitude, trains it for a share of an epoch with the stage's objective and counts
 robust, then clean accuracy on the validation split. Of equal trials the earlier wins, so that a
 search which learns nothing ends uniform.
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from thin_ice.pruning.base import detached
 from thin_ice.randomness import generator
+from thin_ice.sparsity.costs import affordable_counts, weight_terms
 from thin_ice.sparsity.masks import kept_count
 from thin_ice.sparsity.parametrizations import fix_masks
 from thin_ice.sparsity.prunable import Layers, prunable_weights
@@ -26,12 +27,10 @@ from thin_ice.sparsity.rates import (
     erdos_renyi_kernel,
     magnitude_densities,
     masks_of,
-    shared_out,
 )
 from thin_ice.training.setting import Setting
 from thin_ice.training.validation import score, validate
 
-LEAST = 0.1  # of the uniform density: no layer is lost
 COUNT = "count."  # before a layer's name in the state
 
 
@@ -63,7 +62,7 @@ class RateSearch:
         known = known_densities(weights, self.sparsity)
         densities = known[number] if number < len(known) else self._neighbour(sizes, stream)
         keep = sum(kept_count(size, self.sparsity) for size in sizes.values())
-        return shared_out(densities, sizes, keep, LEAST * (1 - self.sparsity))
+        return affordable_counts(weight_terms(sizes), sizes, densities, keep)
 
     def _neighbour(self, sizes: Mapping[str, int], stream: torch.Generator) -> Densities:
         factors = (self.spread * torch.randn(len(sizes), generator=stream)).exp().tolist()
