@@ -1,10 +1,10 @@
 """A random local search for how many weights each layer keeps.
 
 Its first trials are the uniform allocation, ERK and that of one threshold on all magnitudes; each
-further one multiplies the best densities so far by exp(spread N(0, 1)); no layer is left empty. A trial prunes a copy of
-the network by magnitude, trains it for a share of an epoch with the stage's objective and counts
-robust, then clean accuracy on the validation split. Of equal trials the earlier wins, so that a
-search which learns nothing ends uniform.
+further one multiplies the best densities so far by exp(spread N(0, 1)). No layer is left empty. A
+trial prunes a copy of the network by magnitude, trains it for a share of an epoch with the stage's
+objective and counts robust, then clean accuracy on the validation split. Of equal trials the
+earlier wins, so that a search which learns nothing ends uniform.
 """
 
 import copy
