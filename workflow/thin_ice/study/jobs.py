@@ -147,10 +147,10 @@ def _analysis(study: Study, run: str) -> PlannedJob:
         "distances": of_run(networks, "distances/distances.parquet"),
         "indicators": of_run(networks, "indicators/indicators.json"),
         "selection": of_run(study.watched_networks(), "selection/samples.parquet"),
+        "sizes": of_run(study.pruned_networks(), "compact/size.json"),
         "rivals": of_run(study.dense_networks(), "rivals/rivals.parquet"),
         "breaking": of_run(study.breaking_networks(), "breaking/breaking.parquet"),
         "sensitivity": of_run(study.made_networks(), "sensitivity/sensitivity.parquet"),
-        "sizes": of_run(study.pruned_networks(), "compact/size.json"),
     }
     return PlannedJob("analyse", f"{run}/analysis", study.analyse_job(run), inputs)
 
