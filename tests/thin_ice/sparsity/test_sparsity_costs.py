@@ -6,7 +6,7 @@ from torch import nn
 
 from thin_ice.errors import ModelError
 from thin_ice.models.network import Architecture
-from thin_ice.sparsity.channels import channel_groups
+from thin_ice.sparsity.channels import ChannelGroup, Side, channel_groups
 from thin_ice.sparsity.costs import (
     Term,
     affordable_counts,
@@ -90,6 +90,18 @@ def test_channels_tied_by_a_shortcut_have_one_rate():
     # the projection and the last convolution of layer2's first block write one stream
     assert by_parts[("conv1", "layer2.0.conv2")] == 16 * 4 * 2
     assert by_parts[("layer2.0.conv1", "layer2.0.conv2")] == 16 * 4 * 36
+
+
+def test_a_layer_that_reads_several_groups_and_others_is_shared_out():
+    model = nn.Sequential(nn.Linear(10, 4))  # reads 3 channels of a, 5 of b and 2 of nobody
+    groups = [
+        ChannelGroup(name, len(columns), (), (), (Side("0", torch.tensor(columns)[:, None]),))
+        for name, columns in (("a", [0, 1, 2]), ("b", [3, 4, 5, 6, 7]))
+    ]
+    terms = channel_terms(model, torch.zeros(2, 10), groups)
+    assert [term.parts for term in terms] == [("a",), ("b",), ()]
+    assert [term.size for term in terms] == pytest.approx([12, 20, 8])
+    assert cost(terms, {"a": 0.5, "b": 0.25}) == pytest.approx(6 + 5 + 8)
 
 
 @pytest.mark.parametrize("budget", [3, 7, 100, 257, 1000])
