@@ -124,6 +124,8 @@ def test_counts_that_are_at_the_budget_stay():
     sizes = {"a": 10, "b": 40}
     shares = {"a": 0.3, "b": 0.25}
     assert affordable_counts(weight_terms(sizes), sizes, shares, 13) == {"a": 3, "b": 10}
+    assert 25 * (7 / 25) > 7, "the test needs a count that its share does not give back"
+    assert affordable_counts(weight_terms({"a": 25}), {"a": 25}, {"a": 7 / 25}, 7) == {"a": 7}
 
 
 def test_a_full_part_leaves_the_rest_to_the_others():

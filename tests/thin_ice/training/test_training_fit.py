@@ -288,11 +288,13 @@ def test_of_equal_scores_the_later_epoch_wins(build):
 def test_an_epoch_without_validation_is_never_the_best(build):
     model = build(0)
     state = TrainingState(model, make_optimizer(model, Plan()))
-    for epoch, accuracies in enumerate([[0.5], [], []]):
+    state.record({"epoch": 1}, [])
+    assert not state.best_weights
+    for epoch, accuracies in enumerate([[0.5], [], []], start=1):
         with torch.no_grad():
             model.linear.bias.fill_(epoch)
         state.record({"epoch": epoch + 1}, accuracies)
-    assert state.best_weights["linear.bias"].unique().item() == 0
+    assert state.best_weights["linear.bias"].unique().item() == 1
 
 
 def test_robust_accuracy_decides_before_clean():
