@@ -144,6 +144,14 @@ def test_a_killed_pruning_ends_where_an_uninterrupted_one_ends(
     assert_same_checkpoint(tmp_path / "killed", tmp_path / "whole")
 
 
+def test_a_tensor_that_stands_under_two_names_is_kept_under_both(tmp_path):
+    """As a parameter that two modules share."""
+    shared, checkpoint = torch.arange(3.0), Checkpoint(tmp_path / "checkpoint", "job")
+    checkpoint.save({"model": {"one": shared, "other": shared}}, {})
+    groups, _ = checkpoint.load()
+    assert_same_tensors(groups["model"], {"one": shared, "other": shared})
+
+
 def test_a_training_that_is_killed_again_and_again_ends_there_too(build, setting, tmp_path):
     chosen = setting(Trades(steps=1), epochs=EPOCHS)
     ended = []
