@@ -29,6 +29,8 @@ Channels that are tied by a shortcut have one rate and one mask, which is what l
 the authors tie the rates of a block's shortcut and first convolution only, and their target also
 thins out the image's channels and the classes. The released trainer's extra forward pass on clean
 images, for logging, which moves batch norm's statistics, is not reproduced.
+On a network of some ten thousand weights lr 0.1 is too much: a layer's rate can jump to 1, where
+the sigmoid is flat, and stay; with half of it none did (digits, three seeds).
 Faults of the released code, as options: ``export: uniform`` cuts every layer at the target rate and
 not at its own, as its dense checkpoints are; ``channel_scores: reshaped`` sums |W| over blocks of
 the flat weight (the reshape of (out, in, ...) to (in, -1)) and not over a channel's column.
