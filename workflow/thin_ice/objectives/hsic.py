@@ -3,8 +3,8 @@
 Kernels K and L of two sets of N samples are compared after centring, Kc = H K H with
 H = I - 1/N: the biased estimator tr(Kc Lc) / (N - 1)^2 is near 0 where the two are independent.
 HBaR (Wang et al., NeurIPS 2021) trains with the normalised one, tr(R_K R_L) with
-R_K = Kc (Kc + 1e-5 N I)^-1, which is the share of one that is told by the other, counted in
-directions: from 0 to N - 1.
+R_K = Kc (Kc + 1e-5 N I)^-1: it counts in how many directions, at most N - 1, the samples of both
+vary together, whatever their scale. Its code centres from one side only, with the same trace.
 """
 
 import torch
