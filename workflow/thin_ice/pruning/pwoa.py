@@ -9,6 +9,8 @@ lr 0.01 restarted at each update and divided by 10 after each third of a period;
 epochs (50 in the configuration's defaults), lr 0.005, cosine; convolutions and the classifier.
 ``targets: epoch`` reproduces the released code, which projects W anew before every epoch, so that
 Z belongs to U only in the epochs that begin with an update. U is detached there.
+Having no adversary costs robustness at high sparsity: in the benchmark of Piras et al. (2024),
+ResNet-18 on CIFAR-10 has 83 % clean and 45 % under AutoAttack at 90 %, and 76 % and 29 % at 99 %.
 Deviations: ties are broken by index; filters as for R-ADMM (`thin_ice.pruning.radmm`). The paper
 prunes weights; filters are its released code's and the benchmark's.
 """
