@@ -6,6 +6,7 @@ itself held against the samples.
 
 import json
 import math
+from dataclasses import dataclass
 from statistics import mean, median
 
 import by_hand as hand
@@ -21,6 +22,7 @@ from reproduced import (
     RUN,
     SEED,
     VIEWS,
+    Report,
     class_tests,
     differences,
     indicator_values,
@@ -29,6 +31,7 @@ from reproduced import (
     lost_sets,
     minus,
     moved,
+    name_of,
     networks_shown,
     overestimate_points,
     pair_keys,
@@ -39,6 +42,7 @@ from reproduced import (
     values_of,
     views,
 )
+from safetensors.numpy import load_file
 
 BY_PRUNING, BY_CONTROL = "comparison", "control"
 NO_CONTROL = "there is no control"
@@ -358,7 +362,8 @@ def twins(report):
 
 
 def classes(report):
-    tests = class_tests(report)
+    tests = class_tests(getattr(report, "whole", report))  # adjusted over the whole table
+    names_left = {name_of(*key) for key in pair_keys(report)}
 
     def say(view):
         shares = {}
@@ -370,7 +375,8 @@ def classes(report):
         here = [
             p
             for (name, _, own, _), (_, p) in tests.items()
-            if own == view and name not in CONTROLS.values() and not math.isnan(p)
+            if own == view and name in names_left and name not in CONTROLS.values()
+            if not math.isnan(p)
         ]
         return (
             f"class {most} loses most, {shown(means[most], 1)} % on average, class {least} least, "
@@ -382,13 +388,16 @@ def classes(report):
 
 
 def overlap(report):
+    both_pruned = [
+        row
+        for row in report.csv("overlap")
+        if row["jaccard"] and not {row["method_a"], row["method_b"]} & CONTROLS.keys()
+    ]
+    if not both_pruned:
+        return "There are no two pruned networks that lose samples to compare."
+
     def say(view):
-        rows = [
-            row
-            for row in report.csv("overlap")
-            if row["correctness"] == view and row["jaccard"]
-            if not {row["method_a"], row["method_b"]} & CONTROLS.keys()
-        ]
+        rows = [row for row in both_pruned if row["correctness"] == view]
         seen, chance = (
             [float(row[name]) for row in rows] for name in ("jaccard", "jaccard_by_chance")
         )
@@ -396,18 +405,20 @@ def overlap(report):
         inside, by_chance = [], []
         for seed in (0, 1):
             sets, known = lost_sets(report, seed, view)
-            less, more = sets["lwm", 0.5], sets["lwm", 0.9]
-            if less:
+            less, more = sets["lwm", 0.5], sets.get(("lwm", 0.9), set())
+            if less and ("lwm", 0.9) in sets:
                 inside.append(100 * len(less & more) / len(less))
                 by_chance.append(100 * len(more) / known)
-        order = (
-            f"; of what a method loses at a lower sparsity, {span(inside, 0)} % is lost at a "
-            f"higher one too ({span(by_chance, 0)} % by chance)"
-        )
+        order = ""
+        if inside:
+            order = (
+                f"; of what a method loses at a lower sparsity, {span(inside, 0)} % is lost at a "
+                f"higher one too ({span(by_chance, 0)} % by chance)"
+            )
         return (
             f"lost sets overlap by a Jaccard index of {span(seen, 2)} ({span(chance, 2)} by "
             f"chance), above chance in {above} of {counted(len(rows), 'pair')} of pruned networks"
-            f"{order if inside else ''}"
+            f"{order}"
         )
 
     return by_view(say)
@@ -474,7 +485,7 @@ def caveats(report):
         "2 seeds, fewer than 5: the numbers describe these networks and make no claim about the "
         "population of networks trained this way.",
         *few_lost(report),
-        *strong_controls(report),
+        *strong_controls(standing_of(report)),
         *few_for_pies(report),
         *separated(report),
         *unfound(report),
@@ -487,17 +498,95 @@ def caveats(report):
     ]
 
 
+def collapse(network):
+    """Whether it is at chance, whether it predicts one class alone, and its empty layers."""
+    labels, predictions = network.column("label"), network.column("prediction")
+    right = sum(map(bool, network.column("correct")))
+    most, guess = (max(map(values.count, values)) / len(values) for values in (predictions, labels))
+    low = hand.wilson(right, len(labels))[1]
+    empty = sum(not (weights != 0).any() for weights in prunable(network))
+    return low <= guess, most > 0.99, empty
+
+
+def prunable(network):
+    """The weights of convolutions and linear layers."""
+    weights = load_file(network.folder / "model.safetensors")
+    return [w for name, w in weights.items() if w.ndim > 1 and "mask" not in name]
+
+
+def gone(report):
+    """The networks of which nothing can be said."""
+    return [one for one in report.networks if any(collapse(one)[:2])]
+
+
+@dataclass
+class Standing(Report):
+    """A report without the networks that have collapsed, nor their rows in CSVs."""
+
+    whole: Report = None
+
+    def csv(self, name):
+        left = {(one.method, one.sparsity) for one in self.networks} | {("second_seed", 0.0)}
+        ends = ("", "_a", "_b")
+        return [
+            row
+            for row in self.whole.csv(name)
+            if {
+                (row[f"method{end}"], float(row[f"sparsity{end}"]))
+                for end in ends
+                if f"method{end}" in row
+            }
+            <= left
+        ]
+
+
+def standing_of(report):
+    """What sentences about methods rest on. What pools seeds goes with any of them, so here all
+    seeds of a network have to go together.
+    """
+    poor = gone(report)
+    keys = {(one.method, one.sparsity) for one in poor}
+    assert len(poor) == 2 * len(keys)
+    assert ("dense", 0.0) not in keys
+    left = [one for one in report.networks if one not in poor]
+    return Standing(report.root, left, report.page, report.said, report)
+
+
+OF_ALL = (accuracy, security, twins)
+
+
+def figure_sentence(report, say):
+    """What stands under a figure."""
+    poor = gone(report)
+    if say in OF_ALL or not poor:
+        return say(report)
+    return f"{say(standing_of(report))} Left out: {counted(len(poor), 'collapsed network')}."
+
+
 def at_chance(report):
-    """Networks whose clean accuracy is not surely above one in ten."""
-    poor = [
-        one
-        for one in report.networks
-        if hand.wilson(sum(map(bool, one.column("correct"))), len(one.column("correct")))[1] <= 0.1
-    ]
-    if poor:
+    """Networks whose clean accuracy is not surely above what the largest class gives, or that
+    predict one class alone; then those with layers that hold no weight.
+    """
+    if poor := gone(report):
+        counts = [sum(collapse(one)[sign] for one in poor) for sign in (0, 1)]
+        what = "at or near chance, by clean accuracy", "predicting one class for more than 99 % of "
+        signs = [
+            f"{count} {words}{'the samples' * (words[0] == 'p')}"
+            for count, words in zip(counts, what, strict=True)
+            if count
+        ]
         yield (
-            f"{counted(len(poor), 'network')} at or near chance, by clean accuracy: {names(poor)}. "
-            "What such a network gets right, loses or survives means nothing."
+            f"{counted(len(poor), 'network')} collapsed ({listing(signs)}): {names(poor)}. "
+            "What such a network gets right, loses or survives means nothing: it stands in the "
+            "tables and figures, and the sentences on overestimates and on who is lost leave it "
+            "out."
+        )
+    if empty := [one for one in in_order(report.networks) if collapse(one)[2]]:
+        texts = [f"{one.variant} of {RUN}, seed {one.seed} ({collapse(one)[2]})" for one in empty]
+        yield (
+            f"{counted(len(texts), 'network')} with layers pruned to nothing: {listing(texts)}, "
+            "how many in brackets. Such a layer gives the same whatever comes in; a network "
+            "without a way around it is constant."
         )
 
 

@@ -92,3 +92,12 @@ def test_a_file_that_does_not_fit_ends_the_job_in_one_line(tmp_path, capsys):
     assert call(arguments_of(dataset, tmp_path)) == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "images are (9, 9, 1); allowed: (1, 8, 8), as the dataset" in line
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_an_image_that_networks_are_judged_by_ends_the_job(made, tmp_path, capsys, part):
+    dataset = load_dataset(made / "without/data/digits/dataset.safetensors")
+    images = getattr(dataset, part).images[:1].numpy()
+    np.savez(tmp_path / "leak.npz", image=images, label=np.zeros(1, int))
+    assert call(arguments_of(jobs_of(tmp_path / "leak.npz", 1)[0], tmp_path)) == 1
+    assert f"1 of the 1 extra images are {part} images" in capsys.readouterr().err

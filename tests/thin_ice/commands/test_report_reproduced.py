@@ -79,8 +79,7 @@ def report(tmp_path_factory):
 
 def zero_share(network):
     """Of the weights of convolutions and linear layers, the share that is zero, in percent."""
-    weights = load_file(network.folder / "model.safetensors")
-    prunable = [w for name, w in weights.items() if w.ndim > 1 and "mask" not in name]
+    prunable = said.prunable(network)
     return 100 * sum((w == 0).sum() for w in prunable) / sum(w.size for w in prunable)
 
 
@@ -110,18 +109,18 @@ def test_the_headline_table_is_the_mean_and_spread_of_per_sample_outcomes(report
 
 
 def remark(report, method, sparsity):
-    """Seeds whose clean accuracy is not above guessing, what AutoAttack warns of in any seed, and
-    unconfirmed adversarial examples.
+    """Seeds whose clean accuracy is not above guessing or that predict one class alone, and what
+    AutoAttack warns of in any seed.
     """
-    low = by_seed(
-        report,
-        method,
-        sparsity,
-        lambda n: hand.wilson(sum(n.column("correct")), len(n.column("correct")))[1],
-    )
-    chance = sum(100 * value <= 10 for value in low)
     assert not sum(by_seed(report, method, sparsity, unconfirmed))
-    texts = {0: [], 2: ["at chance"]}.get(chance, [f"at chance in {chance} of 2 seeds"])
+    signs = by_seed(report, method, sparsity, said.collapse)
+    chance, constant = (sum(one[place] for one in signs) for place in (0, 1))
+    assert not any(empty for _, _, empty in signs)
+    texts = [
+        what + f" in {count} of 2 seeds" * (count == 1)
+        for what, count in (("at chance", chance), ("constant prediction", constant))
+        if count
+    ]
     kinds = sorted(set().union(*by_seed(report, method, sparsity, said.warned_of)))
     if kinds:
         texts.append(f"AutoAttack warns: {said.listing(kind.replace('_', ' ') for kind in kinds)}")
@@ -718,7 +717,7 @@ def test_the_twins_are_as_far_from_their_samples_as_is_said(report):
 
 @pytest.mark.parametrize("say", said.FIGURES, ids=lambda say: say.__name__)
 def test_every_figures_sentence_says_what_the_samples_say(report, say):
-    same_text(report.said[say.__name__][0], say(report))
+    same_text(report.said[say.__name__][0], said.figure_sentence(report, say))
 
 
 def test_every_figure_has_its_sentence_reproduced(report):

@@ -238,3 +238,13 @@ def test_a_curve_above_autoattack_s_interval_is_told_with_its_numbers():
     (said,) = c.too_robust_curves(curves)
     assert said.startswith("m0-0.9 of digits-net0-pgd_at, seed 0: ")
     assert "says 41.0 %, above AutoAttack's 32.0 % and its interval's upper end, 34.0 %" in said
+
+
+def test_extra_images_are_told_with_the_stages_that_train_on_them():
+    finished = make_finished(methods=2)
+    assert not any("pseudo-labelled" in one for one in what_was_run(finished))
+    plan = {"extra": 1.0, "epochs": 2}
+    finished.study["training"] = {"dense": plan, "finetune": {"extra": 0.0, "epochs": 1}}
+    finished.study["methods"]["m1"] |= {"prune": plan | {"epochs": 0}, "finetune": plan}
+    (said,) = [one for one in what_was_run(finished) if "pseudo-labelled" in one]
+    assert "for each of them 1 (dense) and 1 (m1's finetune); validation" in said

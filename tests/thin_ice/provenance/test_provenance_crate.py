@@ -359,7 +359,8 @@ def test_a_model_card_says_how_the_network_was_made(results, crate):
     assert "architecture: digits_cnn (normalize False, width 4)" in body
     assert "objective: pgd_at (" in body
     assert "method: lwm (" in body
-    assert "sparsity asked for: 0.5" in body
+    assert "sparsity asked for: 0.5 of the weights" in body
+    assert "unit of pruning: weight" in body
     order = [body.index(f"- {stage}: ") for stage in ("dense", "prune", "finetune")]
     assert order == sorted(order)
     assert made.code in body

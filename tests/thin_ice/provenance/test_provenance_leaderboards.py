@@ -52,7 +52,8 @@ def as_published(networks):
         one = networks[variant]
         resolved = copy.deepcopy(one.study) | study
         resolved["models"]["digits_cnn"] |= {"kind": architecture, "options": {"width": 64}}
-        network = replace(one.network, numbers=one.numbers | {"dataset": dataset})
+        sound = {"dataset": dataset, "collapse": {"signs": [], "empty_layers": []}}
+        network = replace(one.network, numbers=one.numbers | sound)
         return replace(one, network=network, study=resolved)
 
     return make
@@ -225,8 +226,8 @@ def test_an_entry_has_the_model_key_the_taxonomy_and_what_differs(as_published):
 
 def test_where_the_benchmark_and_the_study_agree_no_difference_is_made_up(as_published):
     one = as_published(threat={"norm": "Linf", "eps": 0.031})
-    one.study["objectives"]["pgd_at"] = one.study["objectives"]["pgd_at"] | {"kind": "trades"}
     network = replace(one.network, job=copy.deepcopy(one.network.job))
+    network.job.parameters["objective"]["kind"] = "trades"
     network.job.parameters["variant"] = "hydra-0.9"
     network = replace(network, path=network.path.replace("seed0", "seed3"))
     (model,) = benchmark.entries([replace(one, network=network)])["hydra"]["models"]
@@ -279,3 +280,48 @@ def test_leftovers_of_another_study_keep_nothing_back_and_are_not_reported(root,
     words = ["leaderboards", str(copied), "--study", str(tmp_path / "study.yaml")]
     assert main([*words, "--to", str(tmp_path / "out")]) == 0
     assert not list((tmp_path / "out").rglob("*hydra-0.7*"))
+
+
+def with_job(one, **parameters):
+    """The network with other words in the job that pruned it."""
+    network = copy.deepcopy(one.network)
+    for job in (network.job, *network.history):
+        for name in parameters.keys() & job.parameters.keys():
+            job.parameters[name] |= parameters[name]
+    return replace(one, network=network)
+
+
+@pytest.mark.parametrize("unit", ["filter", "channel", "column"])
+def test_what_prunes_more_than_single_weights_is_structured_and_says_of_what(as_published, unit):
+    one = with_job(as_published(), method={"unit": unit})
+    (model,) = benchmark.entries([one])["hydra"]["models"]
+    assert model["model_key"] == "HYDRA_Sehwag2020Hydra_R18_CIFAR10_S_50"
+    assert model["unit"] == unit
+    zero = 100 * one.numbers["sparsity"]["prunable"]
+    text = "; ".join(model["differs"])
+    assert f"its 50 % are of the {unit}s; of the prunable weights {zero:.2f} % are zero" in text
+    assert f"pruned by hydra to sparsity 0.5 of its {unit}s" in model_info(one)["footnote"]
+
+
+def test_single_weights_are_unstructured_and_nothing_is_said_of_their_share(as_published):
+    one = as_published()
+    (model,) = benchmark.entries([one])["hydra"]["models"]
+    assert model["unit"] == "weight"
+    assert "of the weights" not in "; ".join(model["differs"])
+    assert "pruned by hydra to sparsity 0.5;" in model_info(one)["footnote"]
+
+
+def test_extra_images_are_additional_data_where_a_stage_trained_on_them(as_published):
+    one = as_published()
+    assert model_info(one)["additional_data"] is False
+    assert model_info(with_job(one, plan={"extra": 1.0}))["additional_data"] is True
+    assert model_info(with_job(one, plan={"extra": 1.0, "epochs": 0}))["additional_data"] is False
+
+
+def test_a_collapse_is_said_beside_its_numbers(as_published):
+    one = as_published()
+    assert "collapsed" not in model_info(one)["footnote"]
+    signs = {"signs": ["at_chance", "empty_layer"], "empty_layers": ["first", "second"]}
+    numbers = one.numbers | {"collapse": signs}
+    found = model_info(replace(one, network=replace(one.network, numbers=numbers)))["footnote"]
+    assert "the network has collapsed (at chance); no weight is left in first, second" in found

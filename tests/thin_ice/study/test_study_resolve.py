@@ -102,6 +102,17 @@ def test_a_study_may_leave_the_dense_networks_as_they_are(altered):
     assert {n.method for n in study.networks()} == {"dense", "lwm", "hydra", "radmm"}
 
 
+def test_the_analysis_knows_the_unit_of_every_network(miniature):
+    study = study_from(miniature)
+    named = json.loads(study.analyse_job(study.runs()[0]))["parameters"]["networks"]
+    units = {one["variant"]: one["unit"] for one in named}
+    assert units.pop("dense") == units.pop("dense_again") == "none"
+    assert set(units.values()) == {"weight"}
+    study.resolved["methods"]["lwm"]["unit"] = "filter"
+    named = json.loads(study.analyse_job(study.runs()[0]))["parameters"]["networks"]
+    assert {one["method"] for one in named if one["unit"] == "filter"} == {"lwm"}
+
+
 def test_shards_cover_the_test_split(altered):
     assert study_from(altered("autoattack.shard_size", 60)).shards("digits") == [0]
     assert study_from(altered("autoattack.shard_size", 59)).shards("digits") == [0, 1]

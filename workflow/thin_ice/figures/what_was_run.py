@@ -16,6 +16,7 @@ def what_was_run(finished: Finished) -> list[str]:
     return [
         _networks(finished),
         *_methods(finished),
+        *_extra(finished),
         _threat(finished),
         _autoattack(finished.study["autoattack"]),
         _distances(finished.study["distances"]["attacks"]),
@@ -58,6 +59,22 @@ def _methods(finished: Finished) -> Iterator[str]:
             f"{label}{kind} prunes by {method['unit']}, to sparsity "
             f"{listing(sorted(rows.sparsity.unique().tolist()))} and claims by "
             f"{listing(sorted(rows.protocol.unique()))}."
+        )
+
+
+def _extra(finished: Finished) -> Iterator[str]:
+    """Of stages that train on pseudo-labelled images too: how many, for each labelled one."""
+    study = finished.study
+    stages = {stage: plan for stage, plan in study.get("training", {}).items() if plan["extra"]}
+    for label, method in study["methods"].items():
+        plans = {stage: method.get(stage, {}) for stage in ("prune", "finetune")}
+        used = {f"{label}'s {k}": v for k, v in plans.items() if v.get("extra") and v["epochs"]}
+        stages |= used
+    if stages:
+        shares = listing([f"{plan['extra']:g} ({stage})" for stage, plan in stages.items()])
+        yield (
+            f"Batches hold pseudo-labelled images beside the labelled ones, for each of them "
+            f"{shares}; validation and test hold none."
         )
 
 

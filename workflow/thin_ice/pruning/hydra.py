@@ -6,7 +6,8 @@ pruning, weights and biases are frozen, scores and batch norm are trained (with 
 whatever objective trained the network. Scores start at sqrt(6 / fan_in) * w / max|w| ("scaled"),
 so the first mask is magnitude pruning. The stage ends with the last epoch, not the best.
 Published: TRADES, 20 epochs of SGD, lr 0.1, then 100 epochs of fine-tuning, lr 0.01; cosine rates
-set once an epoch.
+set once an epoch. On CIFAR-10 its authors add as many pseudo-labelled images to every batch as it
+has labelled ones (plan.extra: 1); here none are added unless the study has such images.
 Deviations: masks are computed once a step instead of once a forward pass, with the same result.
 The released trainer's extra forward pass on clean images, for logging, which moves batch norm's
 statistics, is not reproduced.

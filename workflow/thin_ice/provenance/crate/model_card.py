@@ -40,7 +40,7 @@ def _front_matter(network: Network, license: str) -> Tree:
             "adversarial-robustness",
             wanted["model"]["kind"],
             *([network.objective["kind"]] if network.objective else []),
-            *(["pruning"] if _pruned(network) else []),
+            *_pruning_tags(network),
             network.variant,
         ],
         "datasets": [network.dataset],
@@ -51,9 +51,11 @@ def _front_matter(network: Network, license: str) -> Tree:
     return front
 
 
-def _pruned(network: Network) -> bool:
-    """Whether a method took part in its making; fine-tuning alone prunes nothing."""
-    return any("method" in job.parameters for job in (network.job, *network.history))
+def _pruning_tags(network: Network) -> list[str]:
+    """Of a network in whose making a method took part; fine-tuning alone prunes nothing."""
+    if network.unit is None:
+        return []
+    return ["pruning", *(["structured-pruning"] if network.unit != "weight" else [])]
 
 
 def _model_index(name: str, numbers: Tree) -> Tree:
@@ -102,13 +104,17 @@ def _method(network: Network) -> Tree:
     found: Tree = {}
     for job in (network.job, *network.history):
         if "method" in job.parameters:
-            found["method"] = _kind(job.parameters["method"])
-            found["sparsity asked for"] = job.parameters["sparsity"]
+            wanted = job.parameters["method"]
+            found["method"] = _kind({key: wanted[key] for key in ("kind", "options")})
+            found["unit of pruning"] = wanted["unit"]
+            found["sparsity asked for"] = f"{job.parameters['sparsity']} of the {wanted['unit']}s"
     if network.numbers:
         reached = network.numbers["sparsity"]
         found["sparsity of prunable weights"] = f"{reached['prunable']:.6g}"
         found["sparsity of all parameters"] = f"{reached['all_parameters']:.6g}"
         found["parameters"] = reached["parameters"]
+        if signs := network.numbers["collapse"]["signs"]:
+            found["signs of collapse"] = ", ".join(signs).replace("_", " ")
     return found
 
 

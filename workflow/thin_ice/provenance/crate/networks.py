@@ -38,6 +38,16 @@ class Network:
         return self.job.parameters["variant"]
 
     @property
+    def unit(self) -> str | None:
+        """What its method pruned by; None of a network that no method pruned."""
+        units = [
+            job.parameters["method"]["unit"]
+            for job in (self.job, *self.history)
+            if "method" in job.parameters
+        ]
+        return units[0] if units else None
+
+    @property
     def objective(self) -> Tree | None:
         """What trained it; None of a network that was taken as it came."""
         return self.job.parameters.get("objective")

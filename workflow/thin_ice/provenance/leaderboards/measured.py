@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from thin_ice.evaluation.collapse import COLLAPSED
 from thin_ice.provenance.crate.networks import MODEL, Network, networks
 from thin_ice.provenance.crate.study import FinishedStudy
 from thin_ice.provenance.crate.values import read_numbers
@@ -110,6 +111,11 @@ class Measured:
             yield f"AutoAttack's version is {attack['version']}{attacks}, not standard"
         if (samples := self.numbers["samples"]) != FULL_TEST:
             yield f"{samples} test samples were attacked, not {FULL_TEST}"
+        collapse = self.numbers["collapse"]
+        if signs := [sign for sign in collapse["signs"] if sign in COLLAPSED]:
+            yield f"the network has collapsed ({', '.join(signs).replace('_', ' ')})"
+        if collapse["empty_layers"]:
+            yield f"no weight is left in {', '.join(collapse['empty_layers'])}"
         if self.numbers["dataset"].endswith("-jpeg"):
             yield "the images are a JPEG copy of the dataset, on which accuracies are others"
 

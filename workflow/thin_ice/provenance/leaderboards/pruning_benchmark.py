@@ -20,7 +20,7 @@ from thin_ice.provenance.leaderboards.taxonomy import (
 ARCHITECTURES = {"resnet18": "R18", "vgg16_bn": "V16"}
 WIDTH = 64  # of both
 DATASETS = {"cifar10": "CIFAR10", "svhn": "SVHN"}
-STRUCTURES = {"weight": "US", "filter": "S", "channel": "S"}
+STRUCTURES = {"weight": "US", "filter": "S", "channel": "S", "column": "S"}
 SPARSITIES = {"US": (90, 95, 99), "S": (50, 75, 90)}
 EPS = 0.031  # at which the benchmark runs AutoAttack
 HO_FMN_EPS = 8 / 255
@@ -55,7 +55,7 @@ def model_key(one: Measured) -> str:
         ENTRIES[method["kind"]]["ap_key"],
         ARCHITECTURES[one.model["kind"]],
         DATASETS[one.numbers["dataset"]],
-        STRUCTURES[method["unit"]],
+        STRUCTURES[one.network.unit],
         f"{100 * one.sparsity:g}",
     )
     return "_".join(parts)
@@ -83,6 +83,7 @@ def _model(one: Measured) -> Tree:
         "eps": one.eps,
         "benchmark_eps": EPS,
         "test_samples": numbers["samples"],
+        "unit": one.network.unit,
         "sparsity_of_prunable": numbers["sparsity"]["prunable"],
         "normalises_inside": one.normalises,
         "checkpoint": one.network.path,
@@ -105,18 +106,22 @@ def _differences(one: Measured) -> Iterator[str]:
         )
         if one.eps != HO_FMN_EPS:
             yield f"minimum_norm_acc is at eps {one.eps:.6g}, the benchmark's at 8/255"
-    structure = STRUCTURES[one.study["methods"][one.method]["unit"]]
+    structure = STRUCTURES[one.network.unit]
     if round(100 * one.sparsity, 6) not in SPARSITIES[structure]:
         known = ", ".join(map(str, SPARSITIES[structure]))
         yield f"sparsity is {100 * one.sparsity:g} %, the benchmark's are {known}"
+    if structure == "S":
+        yield (
+            f"its {100 * one.sparsity:g} % are of the {one.network.unit}s; of the prunable weights "
+            f"{100 * one.numbers['sparsity']['prunable']:.2f} % are zero"
+        )
     yield from _other_objective(one)
 
 
 def _other_objective(one: Measured) -> Iterator[str]:
     """Any objective may meet any method here; the taxonomy has the published one."""
-    method = one.study["methods"][one.method]
-    objective = method["finetune_objective"] or one.study["objectives"][one.labels[2]]
-    kind, published = objective["kind"], ENTRIES[method["kind"]][FINETUNING]
+    kind = one.network.objective["kind"]
+    published = ENTRIES[one.study["methods"][one.method]["kind"]][FINETUNING]
     if OBJECTIVES.get(kind) != published:
         yield f"it was fine-tuned by {kind}, the taxonomy says {published}"
 

@@ -24,7 +24,7 @@ def model_info(one: Measured) -> Tree:
         "link": None,
         "name": f"{one.study['name']}: {one.folder}",
         "authors": None,
-        "additional_data": None if one.came else False,  # the study trains on its dataset alone
+        "additional_data": _additional_data(one),
         "number_forward_passes": 1,
         "dataset": numbers["dataset"],
         "venue": UNPUBLISHED,
@@ -36,6 +36,17 @@ def model_info(one: Measured) -> Tree:
         "unreliable": _unreliable(one),
         "footnote": "; ".join(_footnotes(one)),
     }
+
+
+def _additional_data(one: Measured) -> bool | None:
+    """Whether any stage of its training saw more than its dataset; of one that came it is unknown
+    unless a stage here did.
+    """
+    jobs = (one.network.job, *one.network.history)
+    plans = [job.parameters["plan"] for job in jobs if "plan" in job.parameters]
+    if any(plan["extra"] and plan["epochs"] for plan in plans):
+        return True
+    return None if one.came else False
 
 
 def _architecture(one: Measured) -> str:
@@ -69,7 +80,8 @@ def _footnotes(one: Measured) -> Iterator[str]:
     yield f"threat model {one.norm}, eps {one.eps:.6g}"
     if one.pruned:
         method = one.study["methods"][one.method]
-        yield f"pruned by {method['kind']} to sparsity {one.sparsity:g}"
+        of = "" if one.network.unit == "weight" else f" of its {one.network.unit}s"
+        yield f"pruned by {method['kind']} to sparsity {one.sparsity:g}{of}"
         yield f"reported is its accuracy by {method['claimed']}, measured here"
     if one.numbers["dataset"] not in DATASETS:
         yield f"{one.numbers['dataset']} is no dataset of RobustBench"
