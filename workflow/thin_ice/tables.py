@@ -35,6 +35,11 @@ METHODS = {
     "lwm": "thin_ice.pruning.lwm:Lwm",
     "hydra": "thin_ice.pruning.hydra:Hydra",
     "radmm": "thin_ice.pruning.radmm:Radmm",
+    "mad": "thin_ice.pruning.mad:Mad",
+    "lwm_iterative": "thin_ice.pruning.lwm_iterative:LwmIterative",
+    "snip": "thin_ice.pruning.snip:Snip",
+    "random_mask": "thin_ice.pruning.random_mask:RandomMask",
+    "filter_norm": "thin_ice.pruning.filter_norm:FilterNorm",
 }
 
 DISTANCE_ATTACKS = {
