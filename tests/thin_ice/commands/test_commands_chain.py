@@ -15,11 +15,10 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from mini_study import DATASET, RUN, STUDY, run, steps
+from mini_study import DATASET, METHODS, RUN, STUDY, run, steps
 from safetensors import safe_open
 
 import thin_ice
-from thin_ice import tables
 from thin_ice.commands.cli import main
 from thin_ice.commands.runner import STAGES
 from thin_ice.data.split import load_part
@@ -53,10 +52,10 @@ def record(step, root):
     return json.loads(step.record(root).read_text())
 
 
-def test_the_chain_has_every_method_and_every_stage_of_networks_trained_here():
+def test_the_chain_has_its_methods_and_every_stage_of_networks_trained_here():
     assert {step.stage for step in STEPS} == set(STAGES) - {"report", "external"}
     pruned = {step.folder.split("/")[2] for step in STEPS if step.stage == "prune"}
-    assert pruned == {f"{name}-0.5" for name in tables.METHODS}
+    assert pruned == {f"{name}-0.5" for name in METHODS}
 
 
 def test_every_stage_that_computes_on_networks_says_how_far_it_is_and_what_is_left(step, root):
@@ -122,7 +121,7 @@ def test_the_resolved_study_is_saved_as_it_is(root):
 
 
 def test_models_carry_their_masks_from_pruning_to_fine_tuning(root):
-    for name in tables.METHODS:
+    for name in METHODS:
         folder = root / RUN / "seed0" / f"{name}-0.5"
         pruned = load_model(folder / "pruned" / "model.safetensors")
         tuned = load_model(folder / "model.safetensors")
@@ -150,7 +149,7 @@ def test_a_network_is_evaluated_on_the_test_split_and_its_metrics_count_the_tabl
 
 def test_the_analysis_has_a_row_for_every_network_and_view(root):
     rows = pd.read_csv(root / RUN / "analysis" / "thin_ice.csv")
-    others = [*(f"{name}-0.5" for name in tables.METHODS), "dense_again"]
+    others = [*(f"{name}-0.5" for name in METHODS), "dense_again"]
     assert sorted(rows.other) == sorted(2 * others)
     assert set(rows.correctness) == {"clean", "robust"}
     sets = rows[[f"{name}_samples" for name in ("kept", "lost", "rescued", "never")]]

@@ -112,8 +112,9 @@ def _differences(one: Measured) -> Iterator[str]:
 
 def _other_objective(one: Measured) -> Iterator[str]:
     """Any objective may meet any method here; the taxonomy has the published one."""
-    kind = one.study["objectives"][one.labels[2]]["kind"]
-    published = ENTRIES[one.study["methods"][one.method]["kind"]][FINETUNING]
+    method = one.study["methods"][one.method]
+    kind = (method["finetune_objective"] or one.study["objectives"][one.labels[2]])["kind"]
+    published = ENTRIES[method["kind"]][FINETUNING]
     if OBJECTIVES.get(kind) != published:
         yield f"it was fine-tuned by {kind}, the taxonomy says {published}"
 

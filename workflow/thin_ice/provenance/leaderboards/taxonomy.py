@@ -14,7 +14,13 @@ PRETRAINING, FINETUNING = "A: Pretraining ", "A: Finetuning"
 
 
 def _after_training(
-    link: str, key: str, objective: str, structure: str, locality: str, criterion: str
+    link: str,
+    key: str,
+    objective: str,
+    structure: str,
+    locality: str,
+    criterion: str,
+    steps: str = "1S",
 ) -> Entry:
     return {
         "link_to_paper": link,
@@ -22,7 +28,7 @@ def _after_training(
         "Type of Pipeline:": AFTER,
         PRETRAINING: objective,
         FINETUNING: objective,
-        "A: OneShot (1S) vs Iterative (IT)": "1S",
+        "A: OneShot (1S) vs Iterative (IT)": steps,
         "Pruning structure": structure,
         "Pruning locality": locality,
         "Pruning criterion": criterion,
@@ -47,8 +53,29 @@ ENTRIES: dict[str, Entry] = {  # by the method's kind
         "Local Pruning (L)",
         "Solver Based LWM (SOLWM)",
     ),
+    "mad": _after_training(
+        "https://arxiv.org/pdf/2204.02738.pdf",
+        "MAD_Lee2022Masking",
+        PGD,
+        "Unstructured (US)",
+        "Global Pruning (G)",
+        "Least Importance Score (LIS)",
+    ),
+    "lwm_iterative": _after_training(
+        "https://arxiv.org/pdf/1906.06110.pdf",
+        "Sehwag19_Sehwag2019Towards",
+        PGD,
+        "Unstructured (US), Structured (S) filters",
+        "Global Pruning (G)",
+        "Lowest Weight Magnitude LWM",
+        steps="IT",
+    ),
 }
 WITHOUT_ENTRY = {
     "lwm": "one-shot magnitude pruning is not in the benchmark's taxonomy, whose nearest entry, "
     "Sehwag19_Sehwag2019Towards, prunes iteratively",
+    **dict.fromkeys(
+        ("snip", "random_mask", "filter_norm"),
+        "it is a baseline of this library, not a method of the benchmark's taxonomy",
+    ),
 }
