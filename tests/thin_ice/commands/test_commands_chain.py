@@ -157,7 +157,8 @@ def test_the_analysis_has_a_row_for_every_network_and_view(root):
     accuracy = pd.read_csv(root / RUN / "analysis" / "accuracy.csv")
     assert set(accuracy.variant) == {network.variant for network in STUDY.networks()}
     pruned = accuracy[~accuracy.method.isin(["dense", "dense_again"])]
-    assert pruned.sparsity_of_prunable.between(0.49, 0.51).all()
+    weights = pruned[pruned.method != "filter_norm"]  # half of the channels are more than of these
+    assert weights.sparsity_of_prunable.between(0.49, 0.51).all()
 
 
 def test_the_analysis_has_every_predictor_that_was_measured(root):

@@ -16,6 +16,7 @@ from thin_ice.attacks.versions import LOGITS_NEEDED, VERSIONS, CascadeSettings
 from thin_ice.models.flops import size
 from thin_ice.models.network import Architecture
 from thin_ice.objectives.base import Step
+from thin_ice.objectives.pgd_at import PgdAt
 from thin_ice.randomness import generator
 from thin_ice.study import cost, sizing
 from thin_ice.study.load import study_from, study_from_file
@@ -103,6 +104,31 @@ def test_a_step_of_training_costs_what_is_estimated_or_less(kind, network, image
 
     estimate = cost.training_passes({"kind": kind, "options": options})
     assert LEAST < passes(run, network, images) / estimate <= 1
+
+
+@pytest.mark.parametrize("kind", sorted(cost.LOOK))
+def test_a_look_at_data_costs_what_is_estimated_or_less(kind, network, setting):
+    names = entry("methods", kind).options
+    options = {"mask_steps": 4} if "mask_steps" in names else {}
+    pruner = tables.load("methods", kind)(**options).pruner(0.9)
+    chosen = setting(PgdAt(steps=3), batch_size=16)
+    objective = {"kind": "pgd_at", "options": {"steps": 3}}
+    images, _ = chosen.batch(0)
+    run = passes(lambda: pruner.look(network.eval(), chosen, 0), network, images)
+    assert LEAST < run / cost.LOOK[kind](objective, options) <= 1
+
+
+def test_methods_that_look_at_data_have_its_cost_and_others_none(setting):
+    able = {name: tables.load("methods", name) for name in tables.METHODS}
+    looking = {n for n, kind in able.items() if kind().pruner(0.9, kind.units[0]).looks(setting())}
+    assert looking == set(cost.LOOK)
+    methods = {"mad": {}, "few": {"kind": "mad", "batches": 2}, "lwm": {}}
+    here = study(methods=methods, sparsities=[0.9], selection_on_test=False)
+    mad, few, lwm = (cost.work(here, "prune", a_network(here, f"{n}-0.9")) for n in methods)
+    assert lwm.passes == 0
+    images, _ = cost.training_images(here, "digits")
+    size = here.resolved["methods"]["mad"]["prune"]["batch_size"]
+    assert mad.batches / few.batches == pytest.approx(-(-images // size) / 2)
 
 
 @pytest.mark.parametrize("name", ["hydra_pgd10", "bcsp_pgd50", "harp_fgsm", "harp_apgd50"])

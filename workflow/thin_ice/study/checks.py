@@ -13,6 +13,8 @@ from thin_ice.study.schema import BadStudy
 
 Tree = dict[str, Any]
 RESERVED_STUDIES = ("reference", "slurm_logs")  # folders of results/ that are no study's
+AT_LEAST_ONE = ("batches", "steps", "mask_steps")  # of methods' options
+MORE_THAN_NOTHING = ("mask_lr",)
 SECOND_SEED = "second_seed"  # the method column of control pairs in the thin-ice table
 
 
@@ -125,6 +127,17 @@ def _methods(study: Tree) -> None:
                     f"no objective {objective!r} in this study; "
                     f"allowed: {', '.join(study['objectives'])}",
                 )
+
+
+def _method_options(study: Tree) -> None:
+    """Numbers without which a method would do nothing, by the names of options."""
+    for label, method in study["methods"].items():
+        for name, value in method["options"].items():
+            key = f"methods.{label}.{name}"
+            if name in AT_LEAST_ONE and value is not None and value < 1:
+                raise BadStudy(key, f"{value}; allowed: 1 or more")
+            if name in MORE_THAN_NOTHING and value <= 0:
+                raise BadStudy(key, f"{value:g}; allowed: more than 0")
 
 
 def _teachers(study: Tree) -> None:
@@ -270,6 +283,7 @@ CHECKS: tuple[Callable[[Tree], None], ...] = (
     _checkpoints,
     _trained,
     _methods,
+    _method_options,
     _teachers,
     _selection,
     _dense_again,

@@ -31,6 +31,7 @@ STEPS_AUTOATTACK = 100  # of APGD and FAB, in every version
 STEPS_INDICATORS = 100  # of the APGD among the indicators' attacks
 NOISE, BOUNDARY = 96 + 11, 11  # forward passes that FMN's starts take
 CALL = 3e-4  # seconds a pass of a batch takes beside the network: the attack's own arithmetic
+FACTORS = 10  # K-FAC's A of a 3x3 convolution with as many channels in as out, 9 passes, and G
 LAUNCH = 2e-5  # seconds a layer of a network takes to be launched, in eager mode
 
 
@@ -132,7 +133,33 @@ def _dense(study: Study, network: Network) -> Work:
 
 
 def _prune(study: Study, network: Network) -> Work:
-    return training(study, network, "prune", study.resolved["methods"][network.method]["prune"])
+    method = study.resolved["methods"][network.method]
+    return _looks(study, network) + training(study, network, "prune", method["prune"])
+
+
+def _looks(study: Study, network: Network) -> Work:
+    """What a method sees of the training data before training."""
+    method = study.resolved["methods"][network.method]
+    if method["kind"] not in LOOK:
+        return Work()
+    images, _ = training_images(study, network.parts[0])
+    size, options = method["prune"]["batch_size"], method["options"]
+    number = options["batches"] or math.ceil(images / size)
+    passes = LOOK[method["kind"]](study.objective(network, "prune"), options)
+    return over(number * size, size, passes)
+
+
+def mad_passes(objective: Tree, options: Tree) -> float:
+    """Passes of each image in a look: the adversary, the soft mask, K-FAC's factors."""
+    return GRADIENT * (_steps(objective) + options["mask_steps"] + 1) + FACTORS
+
+
+def snip_passes(objective: Tree, _options: Tree) -> float:
+    """A step of training, but for the step."""
+    return training_passes(objective)
+
+
+LOOK: dict[str, Callable[[Tree, Tree], float]] = {"mad": mad_passes, "snip": snip_passes}
 
 
 def _finetune(study: Study, network: Network) -> Work:
