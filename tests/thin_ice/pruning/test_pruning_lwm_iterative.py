@@ -133,3 +133,30 @@ def test_an_earlier_epoch_s_network_is_pruned_to_the_end_all_the_same(watched):
     for name, weight in prunable_weights(model).items():
         assert not weight[~last[name]].any()
         assert int(last[name].sum()) == kept_count(weight.numel(), 0.9)
+
+
+def test_what_was_pruned_never_comes_back_though_what_is_left_became_zero(build, setting):
+    model, pruner = build(0), LwmIterative(steps=2).pruner(0.9)
+    pruner.attach(model, setting())
+    pruner.before_epoch(model, 0, 2)
+    first = dict(pruner.masks)
+    with torch.no_grad():
+        model.linear.parametrizations.weight.original.zero_()
+    pruner.before_epoch(model, 1, 2)
+    for name, mask in pruner.masks.items():
+        assert not (mask & ~first[name]).any()
+        assert int(mask.sum()) == kept_count(mask.numel(), 0.9)
+
+
+def test_masks_survive_as_they_are(build, setting):
+    """Whatever the network's weights are by then."""
+    model, pruner = build(0), LwmIterative(steps=2).pruner(0.9)
+    pruner.attach(model, setting())
+    pruner.before_epoch(model, 0, 2)
+    state = {name: mask.clone() for name, mask in pruner.state().items()}
+    resumed, other = LwmIterative(steps=2).pruner(0.9), build(1)
+    resumed.attach(other, setting())
+    resumed.restore(state)
+    found = resumed.finish(other)
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], mask) for name, mask in state.items())

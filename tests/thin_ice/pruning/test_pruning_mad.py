@@ -138,14 +138,23 @@ def test_a_look_by_hand(model, setting):
 
 
 def test_a_look_attacks_the_dense_network_with_the_run_s_own_adversary(build, setting, monkeypatch):
-    seen = []
-    fit = mad.fit_soft_masks
-    monkeypatch.setattr(mad, "fit_soft_masks", lambda *a: seen.append(a[2]) or fit(*a))
+    """And both the masks and the factors are those of the attacked images."""
+    seen = {}
+
+    def note(name, place):
+        function = getattr(mad, name)
+        watched = lambda *given: seen.update({name: given[place]}) or function(*given)  # noqa: E731
+        monkeypatch.setattr(mad, name, watched)
+
+    note("fit_soft_masks", 2)
+    note("masked_damage", 4)
     chosen, model = setting(PgdAt(steps=2), batch_size=16), build(0).eval()
     Mad(mask_steps=1).pruner(0.5).look(model, chosen, 1)
     images, labels = chosen.batch(1)
-    assert torch.equal(seen[0], chosen.adversarial(model, images, labels, 1))
-    assert not torch.equal(seen[0], images)
+    assert seen.keys() == {"fit_soft_masks", "masked_damage"}
+    for used in seen.values():
+        assert torch.equal(used, chosen.adversarial(model, images, labels, 1))
+        assert not torch.equal(used, images)
 
 
 @pytest.mark.parametrize(("batches", "looks"), [(None, 3), (1, 1), (7, 7)])
