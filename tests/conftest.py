@@ -73,10 +73,10 @@ def random_split(n, seed):
 def setting():
     """Makes the setting of a stage on random data: any field of `Setting`, and of `Plan`."""
 
-    def make(objective=None, train=33, stream=(0, "test"), **plan):
+    def make(objective=None, train=33, validation=20, stream=(0, "test"), **plan):
         return Setting(
             train=random_split(train, seed=1),
-            validation=random_split(20, seed=2),
+            validation=random_split(validation, seed=2),
             objective=objective or Natural(),
             threat=ThreatModel("Linf", 8 / 255),
             plan=Plan(**{"epochs": 3, "batch_size": 16} | plan),

@@ -40,6 +40,11 @@ METHODS = {
     "heracles_radmm": "thin_ice.pruning.heracles:HeraclesRadmm",
     "pwoa": "thin_ice.pruning.pwoa:Pwoa",
     "harp": "thin_ice.pruning.harp:Harp",
+    "mad": "thin_ice.pruning.mad:Mad",
+    "lwm_iterative": "thin_ice.pruning.lwm_iterative:LwmIterative",
+    "snip": "thin_ice.pruning.snip:Snip",
+    "random_mask": "thin_ice.pruning.random_mask:RandomMask",
+    "filter_norm": "thin_ice.pruning.filter_norm:FilterNorm",
 }
 
 DISTANCE_ATTACKS = {

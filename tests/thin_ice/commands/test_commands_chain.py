@@ -52,7 +52,7 @@ def record(step, root):
     return json.loads(step.record(root).read_text())
 
 
-def test_the_chain_has_every_method_and_every_stage_of_networks_trained_here():
+def test_the_chain_has_its_methods_and_every_stage_of_networks_trained_here():
     assert {step.stage for step in STEPS} == set(STAGES) - {"report", "external"}
     pruned = {step.folder.split("/")[2] for step in STEPS if step.stage == "prune"}
     assert pruned == {f"{name}-0.5" for name in METHODS}

@@ -13,6 +13,7 @@ from thin_ice.sparsity.masks import (
     global_masks,
     kept_count,
     layerwise_masks,
+    row_mask,
     top_k_mask,
 )
 
@@ -130,3 +131,21 @@ def test_a_sparser_mask_lies_inside_a_denser_one(allocation):
     chain = [ALLOCATIONS[allocation](scores, sparsity) for sparsity in sparsities]
     for denser, sparser in itertools.pairwise(chain):
         assert all(not (sparser[name] & ~denser[name]).any() for name in scores)
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        (0, [[], []]),
+        (1, [[2], []]),
+        (2, [[2], [0]]),
+        (3, [[1, 2], [0]]),
+        (4, [[1, 2], [0, 1]]),
+        (6, [[0, 1, 2], [0, 1, 2]]),
+    ],
+)
+def test_every_row_keeps_as_many_and_the_first_ones_take_the_rest(keep, expected):
+    scores = torch.tensor([[-1.0, 2.0, 3.0], [50.0, 50.0, -70.0]])
+    mask = row_mask(scores, keep)
+    assert mask.dtype == torch.bool
+    assert [row.nonzero().flatten().tolist() for row in mask] == expected

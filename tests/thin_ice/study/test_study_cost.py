@@ -16,6 +16,7 @@ from thin_ice.attacks.versions import LOGITS_NEEDED, VERSIONS, CascadeSettings
 from thin_ice.models.flops import size
 from thin_ice.models.network import Architecture
 from thin_ice.objectives.base import Step
+from thin_ice.objectives.pgd_at import PgdAt
 from thin_ice.randomness import generator
 from thin_ice.study import cost, sizing
 from thin_ice.study.load import study_from, study_from_file
@@ -103,6 +104,38 @@ def test_a_step_of_training_costs_what_is_estimated_or_less(kind, network, build
 
     estimate = cost.training_passes({"kind": kind, "options": options})
     assert LEAST < passes(run, network, images) / estimate <= 1
+
+
+@pytest.mark.parametrize("kind", sorted(cost.LOOKS))
+def test_what_a_method_looks_at_costs_what_is_estimated_or_less(kind, network, setting):
+    few = {"mask_steps": 4, "batches": 2, "trials": 1, "layers": "all"}
+    options = {name: few[name] for name in entry("methods", kind).options if name in few}
+    training = MINIATURE["training"] | {"prune": {"batch_size": 16}}
+    objectives = {"pgd_at": {"steps": 3}}
+    here = study(methods={kind: options}, objectives=objectives, training=training)
+    train, held_out = cost.training_images(here, "digits")
+    chosen = setting(PgdAt(steps=3), train=train, validation=held_out, batch_size=16)
+    pruner = tables.load("methods", kind)(**options).pruner(0.9)
+
+    def run():
+        for number in range(pruner.looks(chosen)):
+            pruner.look(network.eval(), chosen, number)
+
+    estimate = cost.LOOKS[kind](here, a_network(here, f"{kind}-0.9"))
+    assert LEAST < passes(run, network, chosen.example[:1]) / estimate.passes <= 1
+
+
+def test_methods_that_look_at_data_have_its_cost_and_others_none(setting):
+    able = {name: tables.load("methods", name) for name in tables.METHODS}
+    looking = {n for n, kind in able.items() if kind().pruner(0.9, kind.units[0]).looks(setting())}
+    assert looking == set(cost.LOOKS)
+    methods = {"mad": {}, "few": {"kind": "mad", "batches": 2}, "lwm": {}}
+    here = study(methods=methods, sparsities=[0.9], selection_on_test=False)
+    mad, few, lwm = (cost.work(here, "prune", a_network(here, f"{n}-0.9")) for n in methods)
+    assert lwm.passes == 0
+    images, _ = cost.training_images(here, "digits")
+    size = here.resolved["methods"]["mad"]["prune"]["batch_size"]
+    assert mad.batches / few.batches == pytest.approx(-(-images // size) / 2)
 
 
 @pytest.mark.parametrize("name", ["hydra_pgd10", "bcsp_pgd50", "harp_fgsm", "harp_apgd50"])

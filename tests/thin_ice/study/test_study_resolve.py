@@ -52,6 +52,15 @@ def test_numbers_take_the_type_of_their_option(altered):
     assert repr(resolved["methods"]["radmm"]["options"]["rho"]) == "1.0"
 
 
+def test_a_method_prunes_by_the_first_of_its_units_unless_told_otherwise(altered):
+    def unit(**given):
+        study = study_from(altered("methods", {"filter_norm": given, "snip": {}}))
+        return {label: m["unit"] for label, m in study.resolved["methods"].items()}
+
+    assert unit() == {"filter_norm": "filter", "snip": "weight"}
+    assert unit(unit="channel")["filter_norm"] == "channel"
+
+
 def test_a_methods_published_plan_holds_unless_the_study_departs_from_it(altered):
     hydra = study_from(altered("methods.hydra.prune", {"lr": 0.3})).resolved["methods"]["hydra"]
     assert hydra["prune"]["schedule"] == "cosine_per_epoch"  # published

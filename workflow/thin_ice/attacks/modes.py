@@ -41,3 +41,18 @@ def under_attack(model: nn.Module, mode: Mode = "eval") -> Iterator[None]:
         with torch.no_grad():
             for buffer, value in buffers:
                 buffer.copy_(value)
+
+
+@contextmanager
+def buffers_put_back(model: nn.Module) -> Iterator[None]:
+    """Let running statistics move within the context only. They move in copies, so that a graph
+    which was made of them can still be followed back afterwards.
+    """
+    before = [(m, name, b) for m in model.modules() for name, b in m.named_buffers(recurse=False)]
+    for module, name, buffer in before:
+        setattr(module, name, buffer.clone())
+    try:
+        yield
+    finally:
+        for module, name, buffer in before:
+            setattr(module, name, buffer)

@@ -34,6 +34,7 @@ class HeraclesHydra:
     tuning_lr: float = 0.01  # their learning rate
     layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
 
+    limits: ClassVar[dict] = {"trials": [-1, None], "tuning": [0, None], "tuning_lr": [0, None]}
     units: ClassVar[tuple[str, ...]] = ("weight",)
     claimed: ClassVar[str] = "harp_pgd10"  # the same authors'
     prune_plan: ClassVar[dict] = {
@@ -61,6 +62,7 @@ class HeraclesRadmm:
     tuning_lr: float = 0.01  # their learning rate
     layers: Literal["all", "convolutions"] = "convolutions"  # which layers may be pruned
 
+    limits: ClassVar[dict] = {"trials": [-1, None], "tuning": [0, None], "tuning_lr": [0, None]}
     units: ClassVar[tuple[str, ...]] = ("weight",)
     claimed: ClassVar[str] = "harp_pgd10"  # the same authors'
     prune_plan: ClassVar[dict] = {

@@ -84,7 +84,8 @@ class RateSearch:
         for step in range(number * steps, (number + 1) * steps):
             images, labels = setting.batch(step)
             optimizer.zero_grad(set_to_none=True)
-            setting.loss(candidate, images, labels, step).backward()
+            moment = setting.step("look", "loss", step, progress=0.0)
+            setting.objective.loss(candidate, images, labels, moment).value.backward()
             optimizer.step()
         return score(validate(candidate, setting))
 

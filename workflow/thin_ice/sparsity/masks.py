@@ -42,6 +42,15 @@ def first_ranks(scores: Tensor, keep: Tensor) -> Tensor:
     return torch.zeros_like(chosen).scatter(0, order, chosen).view(scores.shape)
 
 
+def row_mask(scores: Tensor, keep: int) -> Tensor:
+    """Mask of ``keep`` weights of a matrix, the largest scores of each row, as many in every row;
+    of a rest that does not go round, the first rows have one more.
+    """
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    ranks = order.argsort(dim=1)
+    return top_k_mask(-ranks.float(), keep)
+
+
 def layerwise_masks(scores: Masks, sparsity: float) -> Masks:
     """Uniform allocation: every layer keeps the same share of its largest scores."""
     return {

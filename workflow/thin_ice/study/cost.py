@@ -34,6 +34,7 @@ STEPS_AUTOATTACK = 100  # of APGD and FAB, in every version
 STEPS_INDICATORS = 100  # of the APGD among the indicators' attacks
 NOISE, BOUNDARY = 96 + 11, 11  # forward passes that FMN's starts take
 CALL = 3e-4  # seconds a pass of a batch takes beside the network: the attack's own arithmetic
+FACTORS = 10  # K-FAC's A of a 3x3 convolution with as many channels in as out, 9 passes, and G
 LAUNCH = 2e-5  # seconds a layer of a network takes to be launched, in eager mode
 
 
@@ -154,10 +155,35 @@ def _rate_search(study: Study, network: Network) -> Work:
     return trial * options["trials"]
 
 
+def _mad(study: Study, network: Network) -> Work:
+    """Of each image the adversary, the soft mask and K-FAC's factors."""
+    steps = study.resolved["methods"][network.method]["options"]["mask_steps"]
+    adversary = _steps(study.objective(network, "prune"))
+    return _batches(study, network, GRADIENT * (adversary + steps + 1) + FACTORS)
+
+
+def _snip(study: Study, network: Network) -> Work:
+    """A step of training, but for the step."""
+    return _batches(study, network, training_passes(study.objective(network, "prune")))
+
+
+def _batches(study: Study, network: Network, passes: float) -> Work:
+    """So many passes of each image in the batches that a method looks at: an epoch, if it does not
+    say how many.
+    """
+    method = study.resolved["methods"][network.method]
+    images, _ = training_images(study, network.parts[0])
+    size = method["prune"]["batch_size"]
+    number = method["options"]["batches"] or math.ceil(images / size)
+    return over(number * size, size, passes)
+
+
 # Of the methods that look at data before they train.
 LOOKS: dict[str, Callable[[Study, Network], Work]] = {
     "heracles_hydra": _rate_search,
     "heracles_radmm": _rate_search,
+    "mad": _mad,
+    "snip": _snip,
 }
 
 

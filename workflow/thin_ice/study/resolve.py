@@ -151,7 +151,7 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
     key, kind = f"methods.{label}", given.get("kind", label)
     constants = _source(key, "methods", kind).constants
     own = {
-        "unit": "weight",
+        "unit": constants["units"][0],
         "claimed": constants["claimed"],
         "objectives": sorted(raw.get("objectives", {})),
         "sparsities": raw.get("sparsities", []),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from thin_ice.attacks.modes import buffers_put_back
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split, augment
 from thin_ice.objectives.base import Objective, Step
@@ -106,4 +107,5 @@ class Setting:
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, number: int) -> Tensor:
         """The objective's loss on the batch, a scalar with its graph."""
         step = self.step("look", "loss", number, progress=0.0)
-        return self.objective.loss(model, images, labels, step).value
+        with buffers_put_back(model):  # an adversary in training mode moves them
+            return self.objective.loss(model, images, labels, step).value

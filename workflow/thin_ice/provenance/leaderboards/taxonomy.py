@@ -27,6 +27,7 @@ def _after_training(
     locality: str,
     criterion: str,
     finetuning: str | None = None,
+    steps: str = "1S",
 ) -> Entry:
     return {
         "link_to_paper": link,
@@ -34,7 +35,7 @@ def _after_training(
         "Type of Pipeline:": AFTER,
         PRETRAINING: objective,
         FINETUNING: finetuning or objective,
-        "A: OneShot (1S) vs Iterative (IT)": "1S",
+        "A: OneShot (1S) vs Iterative (IT)": steps,
         "Pruning structure": structure,
         "Pruning locality": locality,
         "Pruning criterion": criterion,
@@ -76,8 +77,29 @@ ENTRIES: dict[str, Entry] = {  # by the method's kind
         "Global Pruning (G)",
         "Least Importance Score (LIS)",
     ),
+    "mad": _after_training(
+        "https://arxiv.org/pdf/2204.02738.pdf",
+        "MAD_Lee2022Masking",
+        PGD,
+        "Unstructured (US)",
+        "Global Pruning (G)",
+        "Least Importance Score (LIS)",
+    ),
+    "lwm_iterative": _after_training(
+        "https://arxiv.org/pdf/1906.06110.pdf",
+        "Sehwag19_Sehwag2019Towards",
+        PGD,
+        "Unstructured (US), Structured (S) filters",
+        "Global Pruning (G)",
+        "Lowest Weight Magnitude LWM",
+        steps="IT",
+    ),
 }
 WITHOUT_ENTRY = {
     "lwm": "one-shot magnitude pruning is not in the benchmark's taxonomy, whose nearest entry, "
     "Sehwag19_Sehwag2019Towards, prunes iteratively",
+    **dict.fromkeys(
+        ("snip", "random_mask", "filter_norm"),
+        "it is a baseline of this library, not a method of the benchmark's taxonomy",
+    ),
 }
