@@ -6,6 +6,7 @@ import pytest
 import torch
 from small_networks import SMALL, random_kept, small
 from torch import nn
+from torch.nn.utils import parametrize
 
 from thin_ice import tables
 from thin_ice.errors import ModelError
@@ -147,6 +148,13 @@ def test_channels_of_a_network_whose_weights_carry_parametrizations():
     assert [group.name for group in masked] == [group.name for group in plain]
     gone = ~random_kept(plain)[plain[0].name]
     assert torch.equal(row_norms(masked[0], model) == 0, gone)
+
+
+def test_layers_that_compute_a_weight_are_no_part_of_the_network():
+    model, images = residual()
+    parametrize.register_parametrization(model.linear, "weight", nn.Linear(8, 8))
+    (group,) = channel_groups(model, images)
+    assert [side.module for side in group.consumers] == ["conv2", "linear"]
 
 
 def test_without_linear_layers_no_group_is_written_by_one():

@@ -89,6 +89,13 @@ def test_a_channel_of_zeros_that_is_read_stays():
     assert compact(model, images).removed == 0
 
 
+def test_a_channel_that_one_of_several_layers_reads_stays():
+    model, images = small("resnet18")
+    with torch.no_grad():
+        model.network.layer1[0].conv1.weight[:, 0] = 0  # the shortcut goes on to others
+    assert compact(model, images).removed == 0
+
+
 def test_what_only_dead_channels_read_is_dead_too():
     model, images = small("digits_cnn")
     with torch.no_grad():

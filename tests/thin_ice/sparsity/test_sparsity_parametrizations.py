@@ -104,6 +104,16 @@ def test_biases_and_norms_carry_masks_through_training_and_export(network):
         assert torch.equal(parameters[name] != 0, mask), name
 
 
+def test_masked_norms_get_their_gradient_after_a_first_pass_without_one(network):
+    fix_masks(network, {"block1.bn.weight": torch.tensor([True, True, True, False])})
+    with weights_computed_once(network):
+        with torch.no_grad():
+            network(images())
+        network(images()).square().sum().backward()
+    gradient = network.block1.bn.parametrizations.weight.original.grad
+    assert (gradient != 0).tolist() == [True, True, True, False]
+
+
 def test_each_parameter_of_a_module_is_computed_once(network):
     ones = torch.ones(4, dtype=torch.bool)
     fix_masks(network, {"block1.bn.weight": ones, "block1.bn.bias": ones})
