@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from thin_ice.evaluation.collapse import COLLAPSED
 from thin_ice.provenance.crate.networks import MODEL, Network, networks
 from thin_ice.provenance.crate.study import FinishedStudy
 from thin_ice.provenance.crate.values import read_numbers
 
 DISTANCES = "distances/distances.parquet"
 UNPRUNED = ("dense", "dense_again")
+EMPTY_LAYER = "empty_layer"  # a sign of collapse whose layers are named
 FULL_TEST = 10_000  # samples of CIFAR-10's test set
 GREY_LEVELS = 255
 
@@ -112,7 +112,7 @@ class Measured:
         if (samples := self.numbers["samples"]) != FULL_TEST:
             yield f"{samples} test samples were attacked, not {FULL_TEST}"
         collapse = self.numbers["collapse"]
-        if signs := [sign for sign in collapse["signs"] if sign in COLLAPSED]:
+        if signs := [sign for sign in collapse["signs"] if sign != EMPTY_LAYER]:
             yield f"the network has collapsed ({', '.join(signs).replace('_', ' ')})"
         if collapse["empty_layers"]:
             yield f"no weight is left in {', '.join(collapse['empty_layers'])}"
