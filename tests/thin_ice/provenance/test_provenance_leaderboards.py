@@ -224,6 +224,13 @@ def test_an_entry_has_the_model_key_the_taxonomy_and_what_differs(as_published):
         assert words in text
 
 
+def test_a_method_s_own_objective_of_fine_tuning_is_the_one_that_is_compared(as_published):
+    one = as_published()
+    one.study["methods"]["hydra"] |= {"finetune_objective": {"kind": "mart", "options": {}}}
+    (model,) = benchmark.entries([one])["hydra"]["models"]
+    assert "fine-tuned by mart" in "; ".join(model["differs"])
+
+
 def test_where_the_benchmark_and_the_study_agree_no_difference_is_made_up(as_published):
     one = as_published(threat={"norm": "Linf", "eps": 0.031})
     network = replace(one.network, job=copy.deepcopy(one.network.job))
