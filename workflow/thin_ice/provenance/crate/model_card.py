@@ -113,7 +113,8 @@ def _method(network: Network) -> Tree:
         found["sparsity of prunable weights"] = f"{reached['prunable']:.6g}"
         found["sparsity of all parameters"] = f"{reached['all_parameters']:.6g}"
         found["parameters"] = reached["parameters"]
-        if signs := network.numbers["collapse"]["signs"]:
+        # Results of earlier versions were not looked at for it.
+        if signs := network.numbers.get("collapse", {}).get("signs"):
             found["signs of collapse"] = ", ".join(signs).replace("_", " ")
     return found
 

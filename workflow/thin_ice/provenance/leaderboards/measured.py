@@ -111,7 +111,8 @@ class Measured:
             yield f"AutoAttack's version is {attack['version']}{attacks}, not standard"
         if (samples := self.numbers["samples"]) != FULL_TEST:
             yield f"{samples} test samples were attacked, not {FULL_TEST}"
-        collapse = self.numbers["collapse"]
+        # Results of earlier versions were not looked at for a collapse.
+        collapse = self.numbers.get("collapse", {"signs": [], "empty_layers": []})
         if signs := [sign for sign in collapse["signs"] if sign != EMPTY_LAYER]:
             yield f"the network has collapsed ({', '.join(signs).replace('_', ' ')})"
         if collapse["empty_layers"]:

@@ -44,7 +44,7 @@ def _additional_data(one: Measured) -> bool | None:
     """
     jobs = (one.network.job, *one.network.history)
     plans = [job.parameters["plan"] for job in jobs if "plan" in job.parameters]
-    if any(plan["extra"] and plan["epochs"] for plan in plans):
+    if any(plan.get("extra") and plan["epochs"] for plan in plans):
         return True
     return None if one.came else False
 
