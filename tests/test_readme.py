@@ -21,7 +21,7 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 def example_method():
     """The example's file name, its source, and its line of the table, out of the README."""
     path = re.search(r"in\n`workflow/(thin_ice/pruning/\w+\.py)`", README)[1]
-    source = re.search(r"```python\n(\"\"\"Random.*?)```", README, flags=re.DOTALL)[1]
+    source = re.search(r"```python\n(\"\"\"LAMP.*?)```", README, flags=re.DOTALL)[1]
     line = re.search(r"```python\n( +\"\w+\": \"thin_ice\.pruning\..*?)```", README, re.DOTALL)[1]
     return path, source, line
 
@@ -33,10 +33,10 @@ from thin_ice.models.network import Architecture
 from thin_ice.sparsity.prunable import prunable_weights
 from thin_ice.study.load import study_from
 study = study_from(yaml.safe_load(sys.stdin))
-network = next(n for n in study.networks() if n.method == "random_mask")
-assert '"draw":3' in study.prune_job(network)
+network = next(n for n in study.networks() if n.method == "lamp")
+assert '"allocation":"layer"' in study.prune_job(network)
 model = Architecture("digits_cnn", {"width": 4}, (1, 8, 8), 10, False).build(0)
-masks = tables.load("methods", "random_mask")(draw=3).pruner(0.9).finish(model)
+masks = tables.load("methods", "lamp")("layer").pruner(0.9).finish(model)
 kept = {name: (int(mask.sum()), mask.numel()) for name, mask in masks.items()}
 assert all(a == n - n * 9 // 10 for a, n in kept.values()), kept
 print("kept", sum(a for a, _ in kept.values()))
@@ -49,7 +49,7 @@ def test_the_example_method_is_one_file_and_one_line(tmp_path):
     (tmp_path / "workflow" / path).write_text(source)
     table = tmp_path / "workflow/thin_ice/tables.py"
     table.write_text(table.read_text().replace("METHODS = {\n", "METHODS = {\n" + line))
-    study = MINIATURE | {"methods": {"random_mask": {"draw": 3}}}
+    study = MINIATURE | {"methods": {"lamp": {"allocation": "layer"}}}
     done = subprocess.run(
         [sys.executable, "-c", USE],
         input=yaml.safe_dump(study),
@@ -64,7 +64,7 @@ def test_the_example_method_is_one_file_and_one_line(tmp_path):
 
 def test_every_file_that_the_readme_names_is_there():
     named = re.findall(r"`((?:workflow|envs|slurm|results/reference)/[\w./-]+)`", README)
-    written_by_the_reader = {"workflow/thin_ice/pruning/random_mask.py"}
+    written_by_the_reader = {"workflow/thin_ice/pruning/lamp.py"}
     assert len(named) > 8
     for path in set(named) - written_by_the_reader:
         assert (REPOSITORY / path).exists(), path

@@ -221,10 +221,8 @@ def test_the_study_reads_the_same_from_the_source(name):
         key: tuple(value) if isinstance(getattr(kind, key), tuple) else value
         for key, value in read.constants.items()
     }
-    plans, objectives = (
-        {f"{stage}_{what}" for stage in ("prune", "finetune")} for what in ("plan", "objective")
-    )
-    assert set(read.constants) - {"limits"} == {"units", "claimed"} | plans | objectives
+    optional = {"limits", "prune_objective", "finetune_objective"}
+    assert set(read.constants) - optional == {"units", "claimed", "prune_plan", "finetune_plan"}
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
     assert {name: option.default for name, option in read.options.items()} == defaults
 

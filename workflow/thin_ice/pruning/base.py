@@ -42,16 +42,17 @@ class Pruner(Hooks):
 class Method(Protocol):
     """An entry of the table of methods: a frozen dataclass of options."""
 
-    # May be absent: for numeric options, what they must be above and below (None: no limit).
-    limits: ClassVar[dict]
     units: ClassVar[tuple[str, ...]]  # what it can prune: weight, filter, channel, column
     claimed: ClassVar[str]  # the protocol by which its authors measured robustness
     prune_plan: ClassVar[dict]  # its published plan of pruning, as far as it departs from `Plan`
     finetune_plan: ClassVar[dict]  # and of fine-tuning
-    # What its authors prune and fine-tune it with: a kind of objective and options; {} is the one
-    # that trained the network.
+
+    # These may be absent. What its authors prune and fine-tune it with, a kind of objective and its
+    # options, where that is not the one which trained the network; and for numeric options, what
+    # they must be above and below (None: no limit).
     prune_objective: ClassVar[dict]
     finetune_objective: ClassVar[dict]
+    limits: ClassVar[dict]
 
     def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
         """A fresh pruner that reaches ``sparsity``: the pruned share of the prunable weights, or of

@@ -46,8 +46,6 @@ class FilterNorm:
     claimed: ClassVar[str] = "hydra_pgd10"
     prune_plan: ClassVar[dict] = {"epochs": 0}
     finetune_plan: ClassVar[dict] = {"epochs": 100, "lr": 0.01, "schedule": "cosine_per_epoch"}
-    prune_objective: ClassVar[dict] = {}
-    finetune_objective: ClassVar[dict] = {}
 
     def pruner(self, sparsity: float, unit: str = "filter") -> Pruner:
         return FilterNormPruner(self, sparsity, unit)

@@ -95,8 +95,6 @@ class Harp:
         "weight_decay": 0.0005,
         "schedule": "cosine_per_epoch",
     }
-    prune_objective: ClassVar[dict] = {}
-    finetune_objective: ClassVar[dict] = {}
 
     def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
         return HarpPruner(self, sparsity, unit)

@@ -44,8 +44,6 @@ class HeraclesHydra:
         "select": "last",
     }
     finetune_plan: ClassVar[dict] = {"epochs": 100, "lr": 0.01, "schedule": "cosine_per_epoch"}
-    prune_objective: ClassVar[dict] = {}
-    finetune_objective: ClassVar[dict] = {}
 
     def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
         base = Hydra(layers=self.layers).pruner(sparsity)
@@ -79,8 +77,6 @@ class HeraclesRadmm:
         "schedule": "step",
         "milestones": [0.4, 0.75],
     }
-    prune_objective: ClassVar[dict] = {}
-    finetune_objective: ClassVar[dict] = {}
 
     def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
         base = Radmm(layers=self.layers).pruner(sparsity)

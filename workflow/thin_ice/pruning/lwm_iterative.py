@@ -48,8 +48,6 @@ class LwmIterative:
         "select": "last",
     }
     finetune_plan: ClassVar[dict] = {"epochs": 100, "lr": 0.01, "schedule": "cosine_per_epoch"}
-    prune_objective: ClassVar[dict] = {}
-    finetune_objective: ClassVar[dict] = {}
 
     def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
         return LwmIterativePruner(self, sparsity)

@@ -65,7 +65,6 @@ class Mad:
         "schedule": "step",
         "milestones": [0.5, 0.75],
     }
-    prune_objective: ClassVar[dict] = {}
     finetune_objective: ClassVar[dict] = {"kind": "mart", "beta": 0.5, "rel_step": 0.23}
 
     def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:

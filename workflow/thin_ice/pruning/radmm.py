@@ -49,8 +49,6 @@ class Radmm:
         "schedule": "step",
         "milestones": [0.4, 0.75],
     }
-    prune_objective: ClassVar[dict] = {}
-    finetune_objective: ClassVar[dict] = {}
 
     def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
         duals = Duals(

@@ -158,7 +158,7 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
         "seeds": raw["seeds"],
     }
     stages = {"prune": {}, "finetune": {}}
-    own |= stages | {f"{stage}_objective": constants[f"{stage}_objective"] for stage in stages}
+    own |= stages | {f"{one}_objective": constants.get(f"{one}_objective") for one in stages}
     resolved = _entry(key, "methods", label, given, own)
     for stage in stages:
         objective = resolved[f"{stage}_objective"]
