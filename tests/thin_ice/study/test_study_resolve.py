@@ -7,8 +7,10 @@ import pytest
 import yaml
 from miniature import REPOSITORY
 
+from thin_ice import tables
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from, study_from_file
+from thin_ice.study.options import entry
 from thin_ice.study.plan import Network
 from thin_ice.study.schema import BadStudy, schema
 from thin_ice.training.plan import Plan
@@ -236,6 +238,17 @@ def test_a_method_may_be_fine_tuned_with_an_objective_of_its_own(miniature):
     assert "thin_ice.objectives.mart:Mart" in reached["finetune"]
     assert "thin_ice.objectives.mart:Mart" not in reached["prune"]
     assert study_from(study.resolved).resolved == study.resolved
+
+
+@pytest.mark.parametrize("name", ["methods", "methods-smoke"])
+def test_the_studies_of_methods_have_every_method_in_each_of_its_units(name):
+    study = study_from_file(REPOSITORY / f"workflow/studies/{name}.yaml", with_data=False)
+    units = {
+        (kind, unit)
+        for kind in tables.METHODS
+        for unit in entry("methods", kind).constants["units"]
+    }
+    assert units == {(m["kind"], m["unit"]) for m in study.resolved["methods"].values()}
 
 
 def test_a_method_may_prune_the_networks_of_some_seeds_only(altered):
