@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from thin_ice.models.macs import multiply_accumulates
 from thin_ice.models.network import Architecture
 from thin_ice.models.stored import stored_bytes
 from thin_ice.sparsity.compact import TOLERANCE, Compact
+from thin_ice.sparsity.macs import multiply_accumulates
 
 Tree = dict[str, Any]
 NOTHING_DEAD = "every channel is read through a weight that is not zero"

@@ -7,15 +7,13 @@ rate of the channels that it reads and with that of the channels that it writes.
 
 import math
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from thin_ice.errors import ModelError
 from thin_ice.sparsity.channels import COLUMNS, ChannelGroup
-from thin_ice.sparsity.prunable import KINDS
+from thin_ice.sparsity.macs import multiplications
 
 HALVINGS = 100  # of the interval that holds a factor: to the last bit
 ROUNDING = 1e-9  # relative; sums of counts are whole but for this
@@ -55,33 +53,16 @@ def channel_terms(model: nn.Module, example: Tensor, groups: Iterable[ChannelGro
     """
     groups, terms = list(groups), []
     writes = {side.module: (group.name,) for group in groups for side in group.producers}
-    for name, multiplications in _multiplications(model, example).items():
+    for name, number in multiplications(model, tuple(example.shape[1:])).items():
         rest, inputs = 1.0, model.get_submodule(name).weight.shape[COLUMNS]
         for group in groups:
             for side in (side for side in group.consumers if side.module == name):
                 share = side.index.numel() / inputs
-                terms.append(Term(share * multiplications, (group.name, *writes.get(name, ()))))
+                terms.append(Term(share * number, (group.name, *writes.get(name, ()))))
                 rest -= share
         if rest > ROUNDING:
-            terms.append(Term(rest * multiplications, writes.get(name, ())))
+            terms.append(Term(rest * number, writes.get(name, ())))
     return terms
-
-
-@torch.no_grad()
-def _multiplications(model: nn.Module, example: Tensor) -> dict[str, int]:
-    """Of each convolution and linear layer for one image, by the layer's name."""
-    shapes_only, counts = deepcopy(model).to("meta").eval(), {}
-
-    def count(name: str, module: nn.Module, output: Tensor) -> None:
-        counts[name] = counts.get(name, 0) + output[0].numel() * module.weight[0].numel()
-
-    for name, module in shapes_only.named_modules():
-        if isinstance(module, KINDS["all"]):
-            module.register_forward_hook(
-                lambda module, _, output, name=name: count(name, module, output)
-            )
-    shapes_only(example.to("meta"))
-    return counts
 
 
 def affordable_counts(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from thin_ice.sparsity.prunable import KINDS
+
 
 @dataclass(frozen=True)
 class MultiplyAccumulates:
@@ -26,28 +28,33 @@ def multiply_accumulates(
         model: plain; left as it is.
         input_shape: channels, height, width.
     """
-    weights = {
-        name: module.weight
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    }
+    layers = {name: module.weight for name, module in _layers(model)}
     uses = _places(model, input_shape)
     return MultiplyAccumulates(
-        all=sum(uses[name] * weight.numel() for name, weight in weights.items()),
-        nonzero=sum(uses[name] * int(w.count_nonzero()) for name, w in weights.items()),
+        all=sum(uses[name] * weight.numel() for name, weight in layers.items()),
+        nonzero=sum(uses[name] * int(w.count_nonzero()) for name, w in layers.items()),
     )
+
+
+def multiplications(model: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, int]:
+    """Those of each convolution and linear layer for one image, by the layer's name."""
+    places = _places(model, input_shape)
+    return {name: places[name] * module.weight.numel() for name, module in _layers(model)}
+
+
+def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(name, m) for name, m in model.named_modules() if isinstance(m, KINDS["all"])]
 
 
 def _places(model: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, int]:
     """By module, the places of its output for one image: height x width, or 1 without them."""
     shapes_only, places = deepcopy(model).to("meta").eval(), {}
-    for name, module in shapes_only.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+    for name, module in _layers(shapes_only):
 
-            def note(module: nn.Module, _inputs: tuple, output: Tensor, name: str = name) -> None:
-                places[name] = output.numel() // module.weight.shape[0]
+        def note(module: nn.Module, _inputs: tuple, output: Tensor, name: str = name) -> None:
+            places[name] = output.numel() // module.weight.shape[0]
 
-            module.register_forward_hook(note)
+        module.register_forward_hook(note)
     with torch.no_grad():
         shapes_only(torch.empty(1, *input_shape, device="meta"))
     return places

@@ -6,8 +6,8 @@ from torch import nn
 
 from thin_ice import tables
 from thin_ice.models.flops import size
-from thin_ice.models.macs import multiply_accumulates
 from thin_ice.models.network import Architecture
+from thin_ice.sparsity.macs import multiply_accumulates
 
 
 @pytest.fixture
