@@ -11,12 +11,17 @@ from thin_ice.checkpoint import Checkpoint
 from thin_ice.objectives.natural import Natural
 from thin_ice.objectives.trades import Trades
 from thin_ice.pruning.prune import prune
+from thin_ice.study.options import entry
 from thin_ice.training.fit import fit
 from thin_ice.training.hooks import Hooks
 
 EPOCHS, STEPS = 3, 3
+FEW = {"trials": 2, "tuning": 0.1}  # of what a method does before it trains
 LEARNING = [
-    name for name in tables.METHODS if tables.load("methods", name).prune_plan.get("epochs", 1)
+    (name, unit)
+    for name in tables.METHODS
+    if tables.load("methods", name).prune_plan.get("epochs", 1)
+    for unit in tables.load("methods", name).units
 ]
 
 
@@ -36,6 +41,13 @@ class KilledAfterSave(Checkpoint):
         if facts["epoch"] == self.after_epoch and not self.kills:
             self.kills.append(facts["epoch"])
             raise Killed
+
+
+def pruner_of(name, unit):
+    """A fresh pruner of a method in one of its units."""
+    names = entry("methods", name).options
+    options = {option: value for option, value in FEW.items() if option in names}
+    return tables.load("methods", name)(**options).pruner(0.8, unit)
 
 
 def die_in(hooks, name, call):
@@ -60,6 +72,15 @@ MOMENTS = {
     "after the first save": 1,
     "after the last save": EPOCHS,
 }
+
+# Every moment for a method of each kind, learned scores and duals; for the others two moments.
+KILLED = [
+    (name, unit, moment)
+    for name, unit in LEARNING
+    for moment in MOMENTS
+    if (name, unit) in (("hydra", "weight"), ("radmm", "weight"))
+    or moment in ("in the second epoch", "after the first save")
+]
 
 
 def interrupted(moment, run, path, hooks):
@@ -116,10 +137,9 @@ def test_a_killed_training_ends_where_an_uninterrupted_one_ends(
     assert Checkpoint(tmp_path / "whole", "job").load()[0]["optimizer"]
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("name", LEARNING)
+@pytest.mark.parametrize(("name", "unit", "moment"), KILLED)
 def test_a_killed_pruning_ends_where_an_uninterrupted_one_ends(
-    build, setting, tmp_path, name, moment
+    build, setting, tmp_path, name, unit, moment
 ):
     chosen = setting(Trades(steps=1), epochs=EPOCHS, lr=0.05, select="last")
     ended = {}
@@ -131,7 +151,7 @@ def test_a_killed_pruning_ends_where_an_uninterrupted_one_ends(
         ended.update(masks=pruned.masks, state=pruner.state())
 
     def pruner():
-        return tables.load("methods", name)().pruner(0.8)
+        return pruner_of(name, unit)
 
     run(pruner(), Checkpoint(tmp_path / "whole", "job"))
     whole = dict(ended)
@@ -219,8 +239,8 @@ def test_asked_to_end_a_training_loses_no_step(build, setting, tmp_path, listeni
     assert_same_checkpoint(tmp_path / "killed", tmp_path / "whole")
 
 
-@pytest.mark.parametrize("name", LEARNING)
-def test_asked_to_end_a_pruning_loses_no_step(build, setting, tmp_path, listening, name):
+@pytest.mark.parametrize(("name", "unit"), LEARNING)
+def test_asked_to_end_a_pruning_loses_no_step(build, setting, tmp_path, listening, name, unit):
     chosen = setting(Trades(steps=1), epochs=EPOCHS, lr=0.05, select="last")
 
     def run(pruner, path):
@@ -229,7 +249,7 @@ def test_asked_to_end_a_pruning_loses_no_step(build, setting, tmp_path, listenin
         return model.state_dict() | pruned.masks, pruner.state()
 
     def pruner():
-        return tables.load("methods", name)().pruner(0.8)
+        return pruner_of(name, unit)
 
     whole, state = run(pruner(), tmp_path / "whole")
     asked = pruner()
