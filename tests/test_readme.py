@@ -108,6 +108,55 @@ def test_the_rivals_are_those_of_the_reference_study():
         assert re.search(rf"\| `{name}` \|.*\| {auroc:.2f} \|", README), (name, auroc)
 
 
+def of_methods(name):
+    folder = REPOSITORY / "results/reference/methods/digits-digits_cnn-pgd_at/analysis"
+    return pd.read_csv(folder / name).set_index(["method", "sparsity", "seed"]).sort_index()
+
+
+def test_the_findings_on_methods_are_those_of_the_reference_study():
+    accuracy, text = of_methods("accuracy.csv"), " ".join(README.split())
+    robust = accuracy.autoattack_percent.round(1).map("{:.1f}".format)
+    for method in ("lwm", "hydra", "harp"):
+        seeds = r" \| ".join(robust[method, 0.99])
+        row = rf"\| `{method}`.* \| {seeds} \|"
+        assert re.search(row, README), row
+    dense = accuracy.loc["dense"].autoattack_percent.groupby("seed").first().mean()
+    assert f"dense {dense:.1f}" in text
+
+    def at(method, sparsity):
+        return robust[method, sparsity, 0]
+
+    hydra, radmm = at("hydra", 0.99), at("radmm", 0.99)
+    searched = at("heracles_hydra", 0.99), at("heracles_radmm", 0.99)
+    assert "`heracles_hydra` {}, `heracles_radmm` {}".format(*searched) in text
+    assert f"against uniform ones ({hydra}, {radmm})" in text
+    filters = ("snip_filter", "channel_l2", "filter_l2", "filter_l1", "random_filter")
+    found = [at(method, 0.95) for method in filters]
+    assert found[0] == found[1]
+    told = "`snip_filter` and `channel_l2` keep {1}, `filter_l2` {2}, `filter_l1` {3}, "
+    assert (told + "`random_filter` {4}").format(*found) in text
+    clean = accuracy.clean_percent["pwoa_filter", 0.95, 0]
+    assert f"95 %: {clean:.1f} clean, {at('pwoa_filter', 0.95)} robust" in text
+    assert f"collapses** on this network: {at('mad', 0.9)} at 90 %" in text
+    assert "at_chance" in accuracy.collapse["mad", 0.99, 0]
+    assert "at_chance" in accuracy.collapse["harp_uniform", 0.99, 0]
+    assert f"at chance at 99 % ({at('harp', 0.99)} as learned)" in text
+    pairs = (("harp_reshaped", "harp_channel", 0.5), ("radmm_leaky", "radmm", 0.9))
+    for released, paper, sparsity in (*pairs, ("pwoa_targets", "pwoa", 0.9)):
+        first = f"{at(released, sparsity)} for {at(paper, sparsity)} at {sparsity:.0%}"
+        last = f"{at(released, 0.99)} for {at(paper, 0.99)} at 99 %"
+        assert f"{first.replace('%', ' %')}, {last}" in text
+    sizes = of_methods("sizes.csv")
+    half, one = sizes.loc["filter_l2", 0.5, 0], sizes.loc["lwm", 0.99, 0]
+    for what in ("parameters", "multiply_accumulates"):
+        share = 100 * half[f"{what}_compact"] / half[f"{what}_dense"]
+        assert (
+            f"{share:.1f} % of the {what.replace('multiply_accumulates', 'multiplications')}"
+            in text
+        )
+    assert f"a file {one.bytes_dense / one.bytes_stored:.1f} times smaller" in text
+
+
 def test_the_reference_outputs_are_what_their_records_say():
     records = sorted((REPOSITORY / "results/reference").rglob("provenance.json"))
     assert records
