@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 from miniature import MINIATURE, REPOSITORY
 
+from thin_ice import tables
 from thin_ice.commands.cli import TOOLS
 from thin_ice.files import sha256
 from thin_ice.provenance.finding import Status
@@ -60,6 +61,21 @@ def test_the_example_method_is_one_file_and_one_line(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "kept" in done.stdout
+
+
+def test_the_methods_of_the_readme_are_those_of_the_table_with_their_units():
+    section = README[README.index("## The methods") : README.index("## What there is")]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    told = {
+        (kind, unit)
+        for names, units, *_ in rows
+        for kind in re.findall(r"`(\w+)`", names)
+        if kind in tables.METHODS
+        for unit in units.split(", ")
+    }
+    units = {kind: tables.load("methods", kind).units for kind in tables.METHODS}
+    of_table = {(kind, unit) for kind in units for unit in units[kind]}
+    assert of_table <= told
 
 
 def test_every_file_that_the_readme_names_is_there():
