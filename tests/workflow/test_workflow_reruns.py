@@ -845,7 +845,7 @@ def test_a_changed_line_is_named_by_file_and_number(checkout):
 
 
 def test_lines_that_were_added_and_removed_are_named(checkout):
-    file = "pruning/hydra.py"
+    file = "pruning/scores.py"
     number, old = checkout.line(file, "TINY = ")
     checkout.replace(file, f"{old}\n", "")
     checkout.replace(file, ".clamp_min(TINY)", "")

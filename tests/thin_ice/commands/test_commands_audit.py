@@ -227,7 +227,8 @@ def test_a_falsified_study_is_not_signed(copy, signed, say, status):
 
 def test_a_study_that_is_out_of_date_is_signed(copy, signed, say, tmp_path):
     study = yaml.safe_load((copy / "study/study.yaml").read_text())
-    study["seeds"] = [0]
+    for part in (study, *study["methods"].values()):
+        part["seeds"] = [0]
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(study))
     words = (copy.root, "--study", tmp_path / "other.yaml")
     assert say("audit", *words)[0] == 1

@@ -187,23 +187,6 @@ def test_a_narrower_network_is_not_the_benchmarks(as_published):
     assert "16 wide" in benchmark.why_not(one)
 
 
-def test_a_unit_that_the_benchmark_does_not_know_has_no_place_in_it(as_published):
-    one = as_published()
-    one.study["methods"]["hydra"]["unit"] = "column"
-    assert "its unit is column" in benchmark.why_not(one)
-
-
-def test_what_counts_is_the_objective_that_fine_tuned_the_network(as_published):
-    one = as_published()
-    one.study["methods"]["hydra"]["finetune_objective"] = {"kind": "self_distillation"}
-    (model,) = benchmark.entries([one])["hydra"]["models"]
-    assert "fine-tuned by self_distillation, the taxonomy says" in "; ".join(model["differs"])
-    one.study["methods"]["hydra"] |= {"kind": "pwoa"}
-    (model,) = benchmark.entries([one])["hydra"]["models"]
-    assert model["model_key"].startswith("PwoA_Jian2022Pruning_R18_CIFAR10_US")
-    assert "fine-tuned" not in "; ".join(model["differs"])
-
-
 def test_an_entry_has_the_model_key_the_taxonomy_and_what_differs(as_published):
     one = as_published(threat={"norm": "Linf", "eps": 8 / 255})
     found = benchmark.entries([one])["hydra"]
@@ -222,13 +205,6 @@ def test_an_entry_has_the_model_key_the_taxonomy_and_what_differs(as_published):
     assert "8/255" not in text.replace("(8/255)", "")
     for words in ("eps 0.0313725 (8/255)", "is 0.031", "are 90, 95, 99", "fine-tuned by pgd_at"):
         assert words in text
-
-
-def test_a_method_s_own_objective_of_fine_tuning_is_the_one_that_is_compared(as_published):
-    one = as_published()
-    one.study["methods"]["hydra"] |= {"finetune_objective": {"kind": "mart", "options": {}}}
-    (model,) = benchmark.entries([one])["hydra"]["models"]
-    assert "fine-tuned by mart" in "; ".join(model["differs"])
 
 
 def test_where_the_benchmark_and_the_study_agree_no_difference_is_made_up(as_published):

@@ -20,8 +20,8 @@ COLUMNS = ("epoch", "lr", "loss", "train_accuracy", "validation_clean", "validat
 
 
 def dataset_of(job: Job) -> Dataset:
-    plan = job.parameters["plan"]
-    return load_dataset(job.input("dataset"), job.device, plan["extra"] > 0 and plan["epochs"] > 0)
+    plan = Plan(**job.parameters["plan"])
+    return load_dataset(job.input("dataset"), job.device, plan.extra > 0 and plan.epochs > 0)
 
 
 def setting_of(job: Job, dataset: Dataset, stage: str | None = None) -> Setting:

@@ -19,7 +19,14 @@ LOOKS = (  # type, points a character, points across A4 with margins of 20 mm, w
 )
 SYMBOLS = {
     **{"±": r"$\pm$", "∞": r"$\infty$", "−": "$-$", "–": "--", "×": r"$\times$", "→": r"$\to$"},
-    **{"ε": r"$\varepsilon$", "α": r"$\alpha$", "≥": r"$\ge$", "<": "$<$", ">": "$>$"},
+    **{
+        "ε": r"$\varepsilon$",
+        "α": r"$\alpha$",
+        "≥": r"$\ge$",
+        "≠": r"$\ne$",
+        "<": "$<$",
+        ">": "$>$",
+    },
     **{"⁽": "$^{(}$", "⁾": "$^{)}$"},
     **{mark: f"$^{{{n}}}$" for n, mark in enumerate("¹²³⁴⁵⁶", 1)},
 }

@@ -99,6 +99,10 @@ WITHOUT_ENTRY = {
     "lwm": "one-shot magnitude pruning is not in the benchmark's taxonomy, whose nearest entry, "
     "Sehwag19_Sehwag2019Towards, prunes iteratively",
     **dict.fromkeys(
+        ("heracles_hydra", "heracles_radmm"),
+        "its key in the benchmark's taxonomy is not known here",
+    ),
+    **dict.fromkeys(
         ("snip", "random_mask", "filter_norm"),
         "it is a baseline of this library, not a method of the benchmark's taxonomy",
     ),
