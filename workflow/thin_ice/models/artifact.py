@@ -86,18 +86,29 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
 
 
 def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    expected = f"expected a safetensors file with format {FORMAT!r} in its metadata"
+    tensors, metadata = read_format(path, FORMAT, "a model artifact")
+    if foreign := [name for name in tensors if not name.startswith((MODEL, MASK))]:
+        raise ModelError(f"{path} holds {foreign}, allowed are names in {MODEL}* and {MASK}*")
+    return tensors, metadata
+
+
+def read_format(path: str | Path, form: str, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file of the format ``form``, said to be ``what``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ModelError: it is no such file, or of another format.
+    """
+    expected = f"expected a safetensors file with format {form!r} in its metadata"
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             # A copy: the tensors must not change with the file that they are mapped from.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ModelError(f"{path} is not a model artifact ({error}); {expected}") from error
-    if metadata.get("format") != FORMAT:
+        raise ModelError(f"{path} is not {what} ({error}); {expected}") from error
+    if metadata.get("format") != form:
         raise ModelError(f"{path} has format {metadata.get('format')!r}; {expected}")
-    if foreign := [name for name in tensors if not name.startswith((MODEL, MASK))]:
-        raise ModelError(f"{path} holds {foreign}, allowed are names in {MODEL}* and {MASK}*")
     return tensors, metadata
 
 

@@ -13,14 +13,13 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from thin_ice.errors import ModelError
 from thin_ice.files import canonical_json
-from thin_ice.models.artifact import ABOUT, LoadedModel
+from thin_ice.models.artifact import ABOUT, LoadedModel, read_format
 from thin_ice.models.encodings import DENSE, decode, encode
 from thin_ice.models.network import Architecture
 from thin_ice.tensors import with_metadata, write_tensors
@@ -68,7 +67,7 @@ def load_stored(path: str | Path, device: str | torch.device = "cpu") -> LoadedM
         FileNotFoundError: there is no such file.
         ModelError: the file is not a whole stored network.
     """
-    tensors, metadata = _read(path)
+    tensors, metadata = read_format(path, FORMAT, "a stored network")
     try:
         architecture = Architecture.from_json(metadata.get("architecture", ""))
         shapes = json.loads(metadata.get("shapes", ""))
@@ -97,19 +96,6 @@ def _contents(
         "shapes": canonical_json(shapes),
     }
     return save(tensors), metadata | {ABOUT + key: text for key, text in about.items()}
-
-
-def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    expected = f"expected a safetensors file with format {FORMAT!r} in its metadata"
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ModelError(f"{path} is not a stored network ({error}); {expected}") from error
-    if metadata.get("format") != FORMAT:
-        raise ModelError(f"{path} has format {metadata.get('format')!r}; {expected}")
-    return tensors, metadata
 
 
 def _parts(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
