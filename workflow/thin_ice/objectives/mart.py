@@ -31,6 +31,7 @@ class Mart:
     steps: int = 10  # of the training adversary
     rel_step: float = 0.25  # its step size, a share of eps
 
+    goal: ClassVar[str] = "empirical"
     robust: ClassVar[bool] = True
     teacher: ClassVar[bool] = False
 

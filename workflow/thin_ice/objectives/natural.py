@@ -13,6 +13,7 @@ from thin_ice.objectives.base import Loss, Step, correct_count
 class Natural:
     """Cross-entropy; checkpoints are chosen by clean validation accuracy."""
 
+    goal: ClassVar[str] = "benign"
     robust: ClassVar[bool] = False
     teacher: ClassVar[bool] = False
 

@@ -23,6 +23,7 @@ class PgdAt:
     rel_step: float = 0.25  # its step size, a share of eps
     mode: Literal["eval", "train"] = "eval"  # of the network while it is attacked
 
+    goal: ClassVar[str] = "empirical"
     robust: ClassVar[bool] = True
     teacher: ClassVar[bool] = False
 

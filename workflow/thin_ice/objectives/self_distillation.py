@@ -48,6 +48,7 @@ class SelfDistillation:
     steps: int = 10  # of the adversary that chooses the epoch; training has none
     rel_step: float = 0.25  # its step size, a share of eps
 
+    goal: ClassVar[str] = "empirical"
     robust: ClassVar[bool] = True
     teacher: ClassVar[bool] = True
 

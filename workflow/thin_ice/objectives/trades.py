@@ -33,6 +33,7 @@ class Trades:
     steps: int = 10  # of the training adversary
     rel_step: float = 0.2516  # its step size, a share of eps; HYDRA: 0.0078 / 0.031
 
+    goal: ClassVar[str] = "empirical"
     robust: ClassVar[bool] = True
     teacher: ClassVar[bool] = False
 

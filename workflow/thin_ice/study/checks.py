@@ -42,15 +42,18 @@ def _names(study: Tree) -> None:
 
 
 def _eps(study: Tree) -> None:
-    eps = study["threat"]["eps"]
-    if eps <= 0:
-        raise BadStudy("threat.eps", f"{eps:g}; allowed: more than 0")
-    if study["threat"]["norm"] == "Linf" and eps >= 1:
-        raise BadStudy(
-            "threat.eps",
-            f"{eps:g} covers the whole [0, 1] scale of images; allowed: less than 1 "
-            f"(for {eps:g} grey levels write {eps:g}/255)",
-        )
+    radii = {"threat.eps": study["threat"]["eps"]}
+    if study["certification"] is not None:
+        radii["certification.eps"] = study["certification"]["eps"]
+    for key, eps in radii.items():
+        if eps <= 0:
+            raise BadStudy(key, f"{eps:g}; allowed: more than 0")
+        if study["threat"]["norm"] == "Linf" and eps >= 1:
+            raise BadStudy(
+                key,
+                f"{eps:g} covers the whole [0, 1] scale of images; allowed: less than 1 "
+                f"(for {eps:g} grey levels write {eps:g}/255)",
+            )
 
 
 def _large_repetitions(study: Tree) -> None:

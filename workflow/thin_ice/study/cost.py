@@ -29,6 +29,8 @@ SENSITIVITY_BATCH = 250
 COMPACT_IMAGES = 256  # whose logits are compared
 COMPACT_TIMED = (1, 64)  # images at a time, of which latency is measured
 COMPACT_ROUNDS = 10
+CERTIFY_BATCH = 250
+CROWN_NEURONS = 10_000  # as HYDRA's small network has on CIFAR-10, and more
 JVP = 3  # a forward pass with tangents
 STEPS_AUTOATTACK = 100  # of APGD and FAB, in every version
 STEPS_INDICATORS = 100  # of the APGD among the indicators' attacks
@@ -365,6 +367,23 @@ def _compact(study: Study, network: Network) -> Work:
     return (over(images, images, 1) + timed) * 2
 
 
+def _certify(study: Study, network: Network) -> Work:
+    """Every bound once at eps and once a bisection of the radius; and smoothing's draws."""
+    wanted, dataset = study.resolved["certification"], network.parts[0]
+    looks, noise = 1 + wanted["rounds"], wanted["smoothing"]
+    passes = looks * sum(bound_passes(name, classes(study, dataset)) for name in wanted["bounds"])
+    draws = noise["n0"] + noise["n"] if noise else 0
+    return over(test_images(study, dataset), CERTIFY_BATCH, 1 + passes + draws)
+
+
+def bound_passes(bound: str, classes: int) -> float:
+    """Passes of each image: intervals take two, a backward bound one for each class, CROWN that of
+    every neuron; how many those are is not known here, so they are taken for `CROWN_NEURONS`.
+    """
+    backward = {"ibp": 0, "crown_ibp": classes, "crown": classes + CROWN_NEURONS}
+    return 2 + 2 * backward[bound]
+
+
 STAGES: dict[str, Callable[[Study, Network], Work]] = {
     "dense": _dense,
     "prune": _prune,
@@ -379,6 +398,7 @@ STAGES: dict[str, Callable[[Study, Network], Work]] = {
     "rivals": _rivals,
     "sensitivity": _sensitivity,
     "compact": _compact,
+    "certify": _certify,
 }
 
 

@@ -17,6 +17,8 @@ from thin_ice.study.options import entry
 DENSE = "dense"
 DENSE_AGAIN = "dense_again"  # the dense network fine-tuned once more: what training alone changes
 UNPRUNED = "none"  # unit of a network that no method pruned
+UNTUNED = "none"  # stands for the objective of a network that was not fine-tuned
+UNKNOWN_GOAL = "unknown"
 AS_IT_CAME = "as_it_came"  # stands for the objective of a network that is only evaluated
 UNSAID = ("resources", "rerun_on_upgrade")  # no result depends on them, so no report names them
 Tree = dict[str, Any]
@@ -126,6 +128,10 @@ class Study:
     def breaking_networks(self) -> list[Network]:
         """The networks whose samples' breaking radii are looked for: the dense ones, or none."""
         return self.dense_networks() if self.resolved["breaking"]["rounds"] else []
+
+    def certified_networks(self) -> list[Network]:
+        """The networks of which something is to be proved: all, or none."""
+        return self.networks() if self.resolved["certification"] else []
 
     def runs(self) -> list[str]:
         """Names of the runs, DATASET-MODEL-OBJECTIVE."""
@@ -279,6 +285,13 @@ class Study:
         }
         return self._job("indicators", parameters, [self._architecture(network)])
 
+    def certify_job(self, network: Network) -> str:
+        parameters = {
+            "norm": self.resolved["threat"]["norm"],
+            "certification": self.resolved["certification"],
+        }
+        return self._job("certify", parameters, [self._architecture(network)])
+
     def rivals_job(self, network: Network) -> str:
         parameters = {"threat": self.resolved["threat"], "rivals": self.resolved["rivals"]}
         return self._job("rivals", parameters, [self._architecture(network)])
@@ -293,6 +306,7 @@ class Study:
         parameters = {
             "networks": [self.names(one) for one in self.networks() if one.run == run],
             "threat": self.resolved["threat"],
+            "certification": self.resolved["certification"],
             "distances": self._members(),
             "analysis": self.resolved["analysis"],
         }
@@ -304,9 +318,36 @@ class Study:
         return self._job("report", {"study": said, "dense": dense}, [])
 
     def names(self, network: Network) -> Tree:
-        """What names a network in tables: its own names and the unit that its method pruned by."""
-        unit = self.resolved["methods"][network.method]["unit"] if network.pruned else UNPRUNED
-        return network.names | {"unit": unit}
+        """What names a network in tables: its own names, kind and unit of the method that pruned
+        it, and labels and goals of the objectives that it was trained and fine-tuned with.
+        """
+        method = self.resolved["methods"][network.method] if network.pruned else {}
+        trained, tuned = (self._objective_label(network, stage) for stage in ("dense", "finetune"))
+        return network.names | {
+            "unit": method.get("unit", UNPRUNED),
+            "kind": method.get("kind", network.method),
+            "trained_with": trained,
+            "tuned_with": UNTUNED if network.variant == DENSE else tuned,
+            "goal": self._goal(network, "dense"),
+            "tuned_goal": self._goal(network, "finetune"),
+        }
+
+    def _objective_label(self, network: Network, stage: str) -> str:
+        """The label of the objective that a stage has in this study; of one that only a method has,
+        its kind.
+        """
+        if (own := network.parts[2]) == AS_IT_CAME:
+            return own
+        wanted = self.objective(network, stage)
+        labels = [k for k, v in self.resolved["objectives"].items() if v == wanted]
+        return own if own in labels else next(iter(labels), wanted["kind"])
+
+    def _goal(self, network: Network, stage: str) -> str:
+        """What the objective of a stage is after; nobody knows it of a network as it came."""
+        if network.parts[2] == AS_IT_CAME:
+            return UNKNOWN_GOAL
+        kind = self.objective(network, stage)["kind"]
+        return entry("objectives", kind).constants["goal"]
 
     def _members(self) -> Tree:
         """By norm, the columns of the attacks that look for distances."""
