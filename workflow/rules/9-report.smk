@@ -1,12 +1,14 @@
 """Figures from the finished tables, and one HTML page that needs nothing else."""
 
 FIGURES = (
-    *("accuracy", "overestimate", "mechanisms", "security"),
+    *("accuracy", "overestimate", "mechanisms", "preservation", "mismatch"),
+    *("certified", "smoothed", "security"),
     *("densities", "distances", "loss_by_distance", "thickness", "auroc", "rivals", "twins"),
     *("classes", "overlap", "movement"),
 )
 RESULTS = (
-    *("headline", "indicators", "overestimate", "optimality"),
+    *("headline", "indicators", "overestimate", "averages", "preservation", "mismatch"),
+    "optimality",
     *("thin_ice", "thickness", "predictors", "joint"),
     *("classes", "pies", "overlap", "movement", "sizes"),
 )

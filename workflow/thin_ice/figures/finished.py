@@ -54,6 +54,10 @@ class Finished:
     overlap: pd.DataFrame = field(default_factory=pd.DataFrame)
     movement: pd.DataFrame = field(default_factory=pd.DataFrame)
     sizes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    preservation: pd.DataFrame = field(default_factory=pd.DataFrame)
+    averages: pd.DataFrame = field(default_factory=pd.DataFrame)
+    mismatch: pd.DataFrame = field(default_factory=pd.DataFrame)
+    certified: pd.DataFrame = field(default_factory=pd.DataFrame)
     twins: tuple[Twins, ...] = ()
 
     @property
