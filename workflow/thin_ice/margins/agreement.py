@@ -5,7 +5,7 @@ Neither is exact, and each bounds the other: a sample has a flip within eps or i
 
 import pandas as pd
 
-from thin_ice.margins.ice import require_same_samples
+from thin_ice.evaluation.same_samples import require_same_samples
 
 
 def contradictions(

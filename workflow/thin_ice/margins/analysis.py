@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from thin_ice.evaluation.same_samples import require_same_samples
 from thin_ice.margins.ice import (
     SETS,
     Correctness,
     boundary_distance,
     compare,
-    require_same_samples,
 )
 from thin_ice.margins.statistics import auroc_with_interval
 
