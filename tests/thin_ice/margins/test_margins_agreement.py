@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from thin_ice.evaluation.same_samples import DifferentSamples
 from thin_ice.margins.agreement import contradictions
-from thin_ice.margins.ice import DifferentSamples
 
 EPS = 0.1
 SAMPLES = [  # correct, robust, distance

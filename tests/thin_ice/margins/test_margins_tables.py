@@ -9,7 +9,7 @@ import pandas as pd
 import planted_run
 import pytest
 
-from thin_ice.margins.ice import DifferentSamples
+from thin_ice.evaluation.same_samples import DifferentSamples
 from thin_ice.margins.tables import run_tables
 
 NAMES = {"predictors", "thickness", "joint", "classes", "pies", "overlap", "movement"}

@@ -37,7 +37,9 @@ class Twins:
 
 @dataclass(frozen=True)
 class Finished:
-    """The tables as the analysis wrote them; ``study`` resolved."""
+    """The tables as the analysis wrote them, and ``averages`` and ``mismatch``, which are over all
+    runs; ``study`` resolved.
+    """
 
     accuracy: pd.DataFrame
     thin_ice: pd.DataFrame
