@@ -22,6 +22,7 @@ from thin_ice.attacks.checks import checked_logits
 from thin_ice.attacks.modes import under_attack
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
+from thin_ice.evaluation.certified_curves import CURVE
 from thin_ice.evaluation.metrics import accuracy
 from thin_ice.progress import Progress
 from thin_ice.verification.margins import least_margin
@@ -29,7 +30,6 @@ from thin_ice.verification.radius import certified_radius
 from thin_ice.verification.smoothing import certify_smoothed
 
 BATCH = 250
-CURVE = tuple(step / 8 for step in range(33))  # radii of the smoothed curve, in sigma
 
 
 @dataclass(frozen=True)

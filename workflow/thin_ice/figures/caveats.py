@@ -304,8 +304,9 @@ def unsound(accuracy: pd.DataFrame) -> list[str]:
         return []
     networks = accuracy.drop_duplicates(["run", "variant", "seed"])
     return [
-        f"{row['variant']} of {row['run']}, seed {row['seed']}: {counted(int(row[name]), 'sample')} "
-        f"{what}. Nothing that is called verified here can be trusted before that is explained."
+        f"{row['variant']} of {row['run']}, seed {row['seed']}: "
+        f"{counted(int(row[name]), 'sample')} {what}. Nothing that is called verified here can be "
+        "trusted before that is explained."
         for name, what in DISPROVED.items()
         for row in networks[networks[name] > 0].to_dict("records")
     ]
@@ -315,7 +316,9 @@ def lower_bounds(accuracy: pd.DataFrame) -> list[str]:
     """What verified accuracy does not say. The gap is to AutoAttack at the same eps alone."""
     if "verified_percent" not in accuracy:
         return []
-    networks = accuracy.drop_duplicates(["run", "variant", "seed"]).dropna(subset="verified_percent")
+    networks = accuracy.drop_duplicates(["run", "variant", "seed"]).dropna(
+        subset="verified_percent"
+    )
     if networks.empty:
         return []
     return [

@@ -5,12 +5,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from thin_ice.evaluation.certified_curves import BOUNDS
 from thin_ice.figures.finished import Finished
-from thin_ice.figures.layout import AXIS, blank, head, key, panels, wrapped
+from thin_ice.figures.layout import blank, head, key, many_panels, wrapped
 from thin_ice.figures.theme import ALARM, FADED, MEASURE_COLOURS
 from thin_ice.figures.words import distance_unit, pair_name, titled
 
 COLUMNS = 4
+HEIGHT = 2.6  # inches a panel
 UNKNOWN = "#D9D9D9"
 ATTACKED, PROVED = MEASURE_COLOURS["autoattack"], MEASURE_COLOURS["verified"]
 TITLE = "Robust accuracy: proved, and as far as attacks can tell"
@@ -22,8 +24,8 @@ def table(finished: Finished) -> pd.DataFrame:
     """
     if finished.certified.empty:
         return finished.certified
-    rows = finished.certified[finished.certified.kind == "bounds"]
-    return rows.drop(columns="kind").reset_index(drop=True)
+    rows = finished.certified[finished.certified.proof == BOUNDS]
+    return rows.drop(columns="proof").reset_index(drop=True)
 
 
 def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
@@ -33,7 +35,7 @@ def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
         for _, here in rows.groupby("run", sort=False)
     ]
     lines = wrapped(groups, COLUMNS)
-    figure, axes = panels([1.9 + AXIS] * len(lines), COLUMNS)
+    figure, axes = many_panels(len(lines), COLUMNS, HEIGHT)
     for line, places in zip(lines, axes, strict=True):
         for ((run, *pair), here), ax in zip(line, places, strict=False):
             _panel(ax, here, finished)

@@ -144,8 +144,7 @@ EXHIBITS = {
         "Proved, broken and unknown",
         "A panel a network, its seeds in one: the share of test samples that are right and proved "
         "to stay so within ε, and of those that no attack flipped within ε. In between it is "
-        "unknown: not proved, not broken. Proofs are lower bounds and attacks upper ones: no sample "
-        "may be both proved and broken.",
+        "unknown: not proved, not broken. No sample may be both proved and broken.",
         ("certified",),
         certified.table,
         certified.draw,

@@ -85,8 +85,11 @@ def headline_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 
 def _cells(row: dict, structured: bool) -> list[str]:
-    values = {name: spread(row[f"{name}_mean"], row[f"{name}_sd"]) for name in AVERAGED
-        if f"{name}_mean" in row}
+    values = {
+        name: spread(row[f"{name}_mean"], row[f"{name}_sd"])
+        for name in AVERAGED
+        if f"{name}_mean" in row
+    }
     for name, flags in FLAGGED.items():
         values[name] += marks(row[flags])
     return [

@@ -32,7 +32,8 @@ def _kept(name: str, means: pd.DataFrame) -> str:
     shown = means if own.empty else own
     if shown.empty:
         return ""
-    networks = f"{span(shown.networks.tolist(), 0)} network{'s' * (shown.networks.max() > 1)}"
+    several = "s" * int(shown.networks.max() > 1)
+    networks = f"{span(shown.networks.tolist(), 0)} network{several}"
     whose = " trained for it" if len(own) else ", none trained for it"
     published = shown.published_percent.dropna().unique()
     beside = f"; published {number(published[0])} %" if len(published) else ""
@@ -52,7 +53,11 @@ def mismatch_sentence(rows: pd.DataFrame) -> str:
     """``rows``: the table behind the figure. Of networks that are fine-tuned after a measure,
     whether those that were trained with the same objective have the most of it.
     """
-    other = rows[rows.of_goal & (rows.trained_with != rows.tuned_with) & rows.lost_points.notna()]
+    other = rows[
+        rows.of_goal.astype(bool)
+        & (rows.trained_with != rows.tuned_with)
+        & rows.lost_points.notna()
+    ]
     if other.empty:
         return "No network was trained and fine-tuned with what others were fine-tuned with alone."
     parts = [_held(name, other[other.measure == name]) for name in MEASURES]
@@ -69,8 +74,8 @@ def _held(name: str, other: pd.DataFrame) -> str:
     if other.empty:
         return ""
     least = other.groupby([*GROUP, "protocol", "tuned_with"]).lost_points.min()
-    lost = span(other.lost_points.tolist())
-    return f"{MEASURES[name]} in {int((least >= 0).sum())} of {len(least)} (the others lose {lost} points)"
+    held, lost = int((least >= 0).sum()), span(other.lost_points.tolist())
+    return f"{MEASURES[name]} in {held} of {len(least)} (the others lose {lost} points)"
 
 
 def certified_sentence(curves: pd.DataFrame, eps: float) -> str:

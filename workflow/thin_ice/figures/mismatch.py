@@ -9,11 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from thin_ice.figures.finished import Finished
-from thin_ice.figures.layout import blank, head, key, panels
+from thin_ice.figures.layout import blank, head, key, panels, wrapped
 from thin_ice.figures.theme import REFERENCE
 from thin_ice.figures.words import MEASURES, number
 
 GROUP = ["dataset", "model", "kind", "unit", "sparsity"]
+COLUMNS = 5
 CELL = 0.4  # inches an objective
 LETTER = 0.075  # inches of a name that stands upright beneath a panel
 COLOURS = "cividis"  # of even lightness, made for all kinds of colour vision
@@ -32,35 +33,47 @@ def table(finished: Finished) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
-    """A row of panels a network, method and sparsity, a column a measure: a cell a pair."""
+    """Panels of a network, method and sparsity in a row, one a measure: a cell a pair."""
     groups = list(rows.groupby(GROUP, sort=False))
-    measures = _measures(rows)
-    sides = [(_names(here, "trained_with"), _names(here, "tuned_with")) for _, here in groups]
-    heights = [max(len(trained), 2) * CELL + _beneath(tuned) for trained, tuned in sides]
-    figure, axes = panels(heights, max(len(measures), 3))
-    for (group, here), (trained, tuned), across in zip(groups, sides, axes, strict=True):
-        for (measure, protocol), ax in zip(measures, across, strict=False):
+    lines = [(group, here, line) for group, here in groups for line in _lines(here)]
+    columns = max(3, *(len(line) for *_, line in lines))
+    figure, axes = panels([_height(here) for _, here, _ in lines], columns)
+    scales = {name: _scale(here) for name, here in rows.groupby("measure").percent}
+    for (group, here, line), across in zip(lines, axes, strict=True):
+        for (measure, protocol), ax in zip(line, across, strict=False):
             cells = here[(here.measure == measure) & (here.protocol == protocol)]
-            _panel(ax, cells, trained, tuned, _scale(rows.percent[rows.measure == measure]))
-            ax.set_title(_heading(measure, protocol, measures), fontsize="small")
-        across[0].set_title(f"{called(group)}\n{across[0].get_title(loc='left')}", fontsize="small")
-        across[0].set_yticks(range(len(trained)), trained, fontsize=SMALL)
-        across[0].set_ylabel("trained with", fontsize="small")
-        blank(across[len(measures) :])
+            _panel(ax, cells, here, scales[measure])
+            ax.set_title(_heading(here, measure, protocol), fontsize="small")
+        _label(across[0], here, f"{called(group)}\n{across[0].get_title(loc='left')}")
+        blank(across[len(line) :])
     head(figure, TITLE, _keys())
     return figure
 
 
-def _measures(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """The measures with the protocol each was made by, in one order."""
+def _lines(rows: pd.DataFrame) -> list[list[tuple[str, str]]]:
+    """The measures of a group, with the protocol that each was made by, so many a line."""
     found = set(zip(rows.measure, rows.protocol, strict=True))
-    return sorted(found, key=lambda one: ([*MEASURES].index(one[0]), one[1]))
+    order = [*MEASURES]
+    return wrapped([sorted(found, key=lambda one: (order.index(one[0]), one[1]))], COLUMNS)
 
 
-def _heading(measure: str, protocol: str, measures: list[tuple[str, str]]) -> str:
-    """The protocol is named where a measure has several."""
-    several = sum(name == measure for name, _ in measures) > 1
-    return f"{MEASURES[measure]} (%)" + f"\n{protocol}" * several
+def _heading(rows: pd.DataFrame, measure: str, protocol: str) -> str:
+    """The protocol is named where a measure has several in the group."""
+    several = rows.protocol[rows.measure == measure].nunique() > 1
+    return f"{MEASURES[measure]}: {protocol}" if several else f"{MEASURES[measure]} (%)"
+
+
+def _height(rows: pd.DataFrame) -> float:
+    """Inches for cells, upright names, label and titles."""
+    trained, tuned = _names(rows, "trained_with"), _names(rows, "tuned_with")
+    return max(len(trained), 2) * CELL + LETTER * max(map(len, tuned)) + 0.85
+
+
+def _label(ax: Axes, rows: pd.DataFrame, title: str) -> None:
+    trained = _names(rows, "trained_with")
+    ax.set_yticks(range(len(trained)), trained, fontsize=SMALL)
+    ax.set_ylabel("trained with", fontsize="small")
+    ax.set_title(title, fontsize="small")
 
 
 def called(group: tuple) -> str:
@@ -75,29 +88,22 @@ def _names(rows: pd.DataFrame, side: str) -> list[str]:
     return [*both, *sorted(set(rows[side]) - set(both))]
 
 
-def _beneath(names: list[str]) -> float:
-    """Inches for upright names, the label and the title."""
-    return LETTER * max(map(len, names)) + 0.75
-
-
 def _scale(percent: pd.Series) -> Normalize:
     low, high = percent.min(), percent.max()
     return Normalize(low, high if high > low else low + 1)
 
 
-def _panel(
-    ax: Axes, rows: pd.DataFrame, trained: list[str], tuned: list[str], scale: Normalize
-) -> None:
+def _panel(ax: Axes, rows: pd.DataFrame, group: pd.DataFrame, scale: Normalize) -> None:
     """Cells with what the pair reaches and, beneath, how far that is from the outlined one's."""
+    trained, tuned = _names(group, "trained_with"), _names(group, "tuned_with")
     ax.set_facecolor(GROUND)
     for row in rows.dropna(subset="percent").itertuples():
         corner = tuned.index(row.tuned_with) - 0.5, trained.index(row.trained_with) - 0.5
         colour = colormaps[COLOURS](scale(row.percent))
         ax.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
         _write(ax, row, corner, "white" if scale(row.percent) < DARK else "black")
-    for matched in set(trained) & set(tuned):
-        corner = tuned.index(matched) - 0.47, trained.index(matched) - 0.47
-        ax.add_patch(Rectangle(corner, 0.94, 0.94, zorder=4, **MATCHED))
+        if row.trained_with == row.tuned_with:
+            ax.add_patch(Rectangle(corner, 1, 1, zorder=4, **MATCHED))
     ax.set(xlim=(-0.5, len(tuned) - 0.5), ylim=(len(trained) - 0.5, -0.5))
     ax.set_xticks(range(len(tuned)), tuned, rotation=90, fontsize=SMALL)
     ax.set_yticks(range(len(trained)), [])
@@ -109,7 +115,8 @@ def _write(ax: Axes, row: tuple, corner: tuple[float, float], colour: str) -> No
     lost = row.lost_points
     texts = [number(row.percent)]
     if row.trained_with != row.tuned_with and lost == lost:
-        texts.append(f"{'−' if lost > 0 else '+'}{number(abs(lost))}")
+        sign = "" if number(abs(lost)) == number(0.0) else "−" if lost > 0 else "+"
+        texts.append(sign + number(abs(lost)))
     place = {"ha": "center", "va": "center", "fontsize": SMALL, "color": colour}
     ax.text(corner[0] + 0.5, corner[1] + 0.5, "\n".join(texts), **place)
 

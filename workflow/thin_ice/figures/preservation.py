@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from thin_ice.evaluation.collapse import collapsed
-from thin_ice.evaluation.preservation import SOUGHT_BY
+from thin_ice.evaluation.preservation import BENIGN, GOAL
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.layout import AXIS, head, key, panels
 from thin_ice.figures.theme import FADED, REFERENCE, method_colours
@@ -46,11 +46,8 @@ def table(finished: Finished) -> pd.DataFrame:
 
 def _own(rows: pd.DataFrame) -> list[str]:
     """Whether each network was trained and fine-tuned after its measure: yes or no."""
-    columns = zip(rows.measure, rows.goal, rows.tuned_goal, strict=True)
-    return [
-        "yes" if goal == tuned and goal in SOUGHT_BY[measure] else "no"
-        for measure, goal, tuned in columns
-    ]
+    sought = (rows.measure == BENIGN) | (rows.goal == rows.measure.map(GOAL))
+    return (sought & (rows.goal == rows.tuned_goal)).map({True: "yes", False: "no"}).tolist()
 
 
 def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
@@ -92,9 +89,9 @@ def _line(ax: Axes, rows: pd.DataFrame, place: int, colours: dict[str, str]) -> 
         _network(ax, row, first + index * step, colours[row.method])
     means = rows[rows.shown == MEAN]
     for row in means.itertuples():
-        looks = {"color": REFERENCE, "ms": 17, "mew": 2.4, "zorder": 4}
+        looks = {"color": REFERENCE, "ms": 17, "mew": 2.4, "zorder": 2.5}
         if row.own == "no":
-            looks = {"color": FADED, "ms": 13, "mew": 1.2, "zorder": 3}
+            looks = {"color": FADED, "ms": 13, "mew": 1.2, "zorder": 2.5}
         ax.plot(min(row.kept_percent, FARTHEST), place, "|", **looks)
     for published in means.published_percent.dropna().unique():
         ax.plot(published, place, linestyle="none", zorder=5, **PUBLISHED)

@@ -103,7 +103,7 @@ RESULTS = {
     "averages": Result(
         "What is kept on average",
         "Means over networks of what a pruned network reaches in percent of what its dense network "
-        "reaches, with Student's 95 % interval over networks from three on, the least and the most. "
+        "reaches, with Student's 95 % interval over networks (from three on), the least and most. "
         "Over all networks, or over those trained and fine-tuned after the measure. Collapsed ones "
         "count; where the dense network has nothing to keep there is no ratio to count. Published: "
         "the averages of Sehwag et al. (2019) over four networks on CIFAR-10, 10 times smaller.",

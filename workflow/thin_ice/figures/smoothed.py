@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from thin_ice.evaluation.certified_curves import SMOOTHING
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.layout import AXIS, blank, head, key, panels, wrapped
 from thin_ice.figures.security import line_styles
@@ -23,8 +24,8 @@ def table(finished: Finished) -> pd.DataFrame:
     """
     if finished.certified.empty:
         return finished.certified
-    rows = finished.certified[finished.certified.kind == "smoothing"]
-    return rows.drop(columns=["kind", "robust_percent"]).reset_index(drop=True)
+    rows = finished.certified[finished.certified.proof == SMOOTHING]
+    return rows.drop(columns=["proof", "robust_percent", "at_eps"]).reset_index(drop=True)
 
 
 def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
@@ -51,8 +52,10 @@ def _panel(ax: Axes, rows: pd.DataFrame, styles: dict[float, tuple], colours: di
     for (name, sparsity, _), curve in rows.groupby(["method", "sparsity", "seed"], sort=False):
         width = CONTROL_WIDTH if name == DENSE_AGAIN else 1.5
         looks = {"color": colours[name], "linestyle": styles[sparsity], "linewidth": width}
-        ax.plot(curve.eps, curve.certified_percent, alpha=0.85, drawstyle="steps-post", **looks)
-    ax.set(xlim=(0, rows.eps.max()), ylim=(-2, 102), xlabel=f"radius ({distance_unit('L2')})")
+        ax.plot(curve.eps, curve.certified_percent, alpha=0.85, **looks)
+    certified = rows.eps[rows.certified_percent > 0]
+    end = rows.eps[rows.eps > certified.max()].min() if len(certified) else rows.eps.max()
+    ax.set(xlim=(0, end), ylim=(-2, 102), xlabel=f"radius ({distance_unit('L2')})")
 
 
 def _keys(rows: pd.DataFrame, styles: dict[float, tuple]) -> list[Line2D]:

@@ -111,17 +111,17 @@ def _certification(study: dict) -> Iterator[str]:
     wanted = study.get("certification")
     if not wanted:
         return
-    norm, bounds = norm_name(study["threat"]["norm"]), listing([BOUNDS[k] for k in wanted["bounds"]])
-    rounds = f", and its certified radius by {counted(wanted['rounds'], 'bisection')}"
+    where = f"ε = {eps_name(wanted['eps'])} in {norm_name(study['threat']['norm'])}"
+    bounds = " or ".join(BOUNDS[name] for name in wanted["bounds"])
+    rounds = f", and its certified radius is sought by {counted(wanted['rounds'], 'bisection')}"
     yield (
-        f"Certified, every network: a sample is verified at ε = {eps_name(wanted['eps'])} in {norm} "
-        f"if any of {bounds} proves it"
+        f"Certified, every network: a sample is verified at {where} if {bounds} proves it"
         f"{rounds * (wanted['rounds'] > 0)}."
     )
     if noise := wanted["smoothing"]:
         yield (
             f"Smoothed, every network, by Gaussian noise of σ = {noise['sigma']:g}: "
             f"{counted(noise['n0'], 'draw')} choose a sample's class and {noise['n']} certify its "
-            f"L2 radius, which is wrong with probability at most {noise['alpha']:g} (seed "
+            f"L2 radius, wrong with probability at most {noise['alpha']:g} (seed "
             f"{noise['seed']})."
         )
