@@ -13,7 +13,7 @@ from thin_ice.figures.words import CONTROL_NAMES
 
 HEADER = 0.8  # inches for title and legend
 KEYS_A_LINE = 5
-MARGINS = (0.6, 0.55, 0.15, 0.45)  # inches left, below, right and above each of many panels
+MARGINS = (0.65, 0.55, 0.15, 0.45)  # inches left, below, right and above each of many panels
 AXIS = 0.6  # inches for ticks and label below the panels
 
 

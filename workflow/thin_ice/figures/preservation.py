@@ -17,6 +17,8 @@ ROW = 0.34  # inches a method and sparsity at least
 POINT = 0.045  # inches that a network takes of it
 FARTHEST = 150  # percent: what is kept of next to nothing knows no bound
 SPREAD = 0.24  # of a row to each side, that its networks are set apart by
+REACH = 0.36  # and that the line of a mean takes
+LONG = 12  # lines from which on the axis stands above them too
 PUBLISHED = {"marker": "*", "ms": 10, "mfc": "#F0E442", "mec": REFERENCE, "mew": 0.8}
 COLUMNS = [
     *("shown", "run", "seed", "method", "sparsity", "measure", "protocol", "own", "networks"),
@@ -65,6 +67,7 @@ def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
         for place, (method, sparsity) in enumerate(pairs):
             _line(ax, here[(here.method == method) & (here.sparsity == sparsity)], place, colours)
         _frame(ax, pairs, measure)
+        ax.tick_params(labeltop=len(pairs) > LONG)
         ax.set_yticks(range(len(pairs)), [pair_name(*pair) for pair in pairs])
         if ax is not axes[0, 0]:
             ax.set_yticklabels([])
@@ -89,10 +92,10 @@ def _line(ax: Axes, rows: pd.DataFrame, place: int, colours: dict[str, str]) -> 
         _network(ax, row, first + index * step, colours[row.method])
     means = rows[rows.shown == MEAN]
     for row in means.itertuples():
-        looks = {"color": REFERENCE, "ms": 17, "mew": 2.4, "zorder": 2.5}
-        if row.own == "no":
-            looks = {"color": FADED, "ms": 13, "mew": 1.2, "zorder": 2.5}
-        ax.plot(min(row.kept_percent, FARTHEST), place, "|", **looks)
+        own = row.own == "yes"
+        looks = {"color": REFERENCE, "lw": 2.4} if own else {"color": FADED, "lw": 1.2}
+        ends = [place - REACH, place + REACH]
+        ax.plot([min(row.kept_percent, FARTHEST)] * 2, ends, zorder=2.5, **looks)
     for published in means.published_percent.dropna().unique():
         ax.plot(published, place, linestyle="none", zorder=5, **PUBLISHED)
 
