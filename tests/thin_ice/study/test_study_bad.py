@@ -53,6 +53,18 @@ BAD = [
     ("certification.smoothing", {"sigma": 0}, ["smoothing.sigma", "0", "more than 0"]),
     ("certification.smoothing", {"sigma": 1, "alpha": 1}, ["smoothing.alpha", "1", "less than 1"]),
     ("certification.smoothing", {"sigma": 1, "n": 0}, ["smoothing.n", "0", "1 or more"]),
+    ("objectives.pgd_at.training", {"dense": {"lr": 0}}, ["pgd_at.training.dense.lr", "0"]),
+    (
+        "objectives.pgd_at.training",
+        {"finetune": {"epochs": 0}},
+        ["objectives.pgd_at.training.finetune.epochs", "0; allowed: 1 or more"],
+    ),
+    (
+        "objectives.pgd_at.training",
+        {"finetune": {"extra": 1}},
+        ["objectives.pgd_at.training.finetune.extra", "digits has no extra images"],
+    ),
+    ("objectives.pgd_at.training", {"tune": {}}, ["unknown key 'tune'", "dense, prune, finetune"]),
     ("nmae", "x", ["unknown key 'nmae'", "allowed: name, seeds"]),
     ("selection_on_test", "yes", ["selection_on_test", "'yes'", "boolean"]),
     ("seeds", [], ["seeds", "at least 1"]),

@@ -278,6 +278,37 @@ def test_networks_are_named_by_the_objectives_that_trained_and_tuned_them(miniat
     assert said("dense_again")[:3] == ["dense_again", "natural", "natural"]
 
 
+def plan_of(study, stage, variant, objective="natural"):
+    network = next(n for n in study.networks() if n.variant == variant and n.parts[2] == objective)
+    return json.loads(getattr(study, f"{stage}_job")(network))["parameters"]["plan"]
+
+
+def test_an_objective_has_plans_of_its_own_that_win(miniature):
+    """Verifiable training takes another optimiser than adversarial training."""
+    words = {"dense": {"lr": 1, "optimizer": "adam"}, "prune": {"epochs": 7}, "finetune": {"lr": 2}}
+    miniature |= {
+        "objectives": {"pgd_at": {"steps": 2}, "natural": {"training": words}},
+        "methods": {
+            "hydra": {"finetune": {"lr": 3}},
+            "lwm": {},
+            "lwm_natural": {"kind": "lwm", "finetune_objective": "natural"},
+        },
+        "selection_on_test": True,
+    }
+    study = study_from(miniature)
+    dense = plan_of(study, "dense", "dense")
+    assert (dense["lr"], dense["optimizer"], dense["epochs"]) == (1.0, "adam", 3)
+    assert plan_of(study, "dense", "dense", "pgd_at")["lr"] == 0.05
+    assert plan_of(study, "prune", "hydra-0.9")["epochs"] == 7
+    assert plan_of(study, "prune", "lwm-0.9")["epochs"] == 0  # one shot
+    for variant in ("hydra-0.9", "lwm-0.9", "dense_again"):
+        assert plan_of(study, "finetune", variant)["lr"] == 2.0
+    assert plan_of(study, "selection", "hydra-0.9")["lr"] == 2.0
+    assert plan_of(study, "finetune", "hydra-0.9", "pgd_at")["lr"] == 3.0
+    assert plan_of(study, "finetune", "lwm_natural-0.9", "pgd_at")["lr"] == 2.0
+    assert study_from(study.resolved).resolved == study.resolved
+
+
 def test_nothing_is_certified_unless_a_study_asks_for_it(miniature, altered):
     def certified(study):
         return [job for job in planned_jobs(study) if job.stage == "certify"]
@@ -327,7 +358,10 @@ def test_a_method_may_prune_the_networks_of_some_seeds_only(altered):
             {"kind": "nothing"},
             r"finetune_objective\.kind: unknown kind .nothing.; allowed",
         ),
-        ({"kind": "mart", "gamma": 1}, r"finetune_objective\.gamma: unknown key; allowed: beta"),
+        (
+            {"kind": "mart", "gamma": 1},
+            r"finetune_objective\.gamma: unknown key; allowed: training, beta",
+        ),
         ({"beta": 1}, r"finetune_objective: 'kind' is missing"),
         ("mart", r"finetune_objective: no objective 'mart' in this study; allowed: pgd_at, or one"),
         (3, r"finetune_objective: 3; allowed: a value of type object or string or null"),
