@@ -40,9 +40,8 @@ def mismatch_table(accuracy: pd.DataFrame) -> pd.DataFrame:
         accuracy: the table of accuracies of all runs of the study.
     """
     found = _long(accuracy)
-    mixed = found[found.trained_with != found.tuned_with]
-    groups = set(mixed[GROUP].itertuples(index=False, name=None))
-    found = found[[key in groups for key in found[GROUP].itertuples(index=False, name=None)]]
+    mixed = (found.trained_with != found.tuned_with).groupby([found[name] for name in GROUP])
+    found = found[mixed.transform("any").astype(bool)]
     rows = [
         dict(zip([*GROUP, *PAIR, *MEASURE], key, strict=True)) | _row(here)
         for key, here in found.groupby([*GROUP, *PAIR, *MEASURE], sort=False)

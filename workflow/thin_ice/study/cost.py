@@ -17,7 +17,7 @@ from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.attacks.switches import switched
 from thin_ice.attacks.versions import CascadeSettings, version_settings
-from thin_ice.study.plan import DENSE_AGAIN, Network, Study
+from thin_ice.study.plan import Network, Study
 
 Tree = dict[str, Any]
 
@@ -105,9 +105,9 @@ LOSS = {  # of the objectives that are known here; any other is taken for the de
 CLEAN = ("self_distillation",)  # attacks images where it is validated alone
 
 
-def training(study: Study, network: Network, stage: str, plan: Tree) -> Work:
+def training(study: Study, network: Network, stage: str) -> Work:
     """A stage of training by its plan."""
-    objective = study.objective(network, stage)
+    objective, plan = study.objective(network, stage), study.plan(network, stage)
     images, held_out = training_images(study, network.parts[0])
     epoch = over(images, plan["batch_size"], training_passes(objective))
     epoch = replace(epoch, passes=epoch.passes * (1 + plan["extra"]))  # in as many batches
@@ -138,13 +138,13 @@ def _reader(entry: Tree) -> Any:
 
 
 def _dense(study: Study, network: Network) -> Work:
-    return training(study, network, "dense", study.resolved["training"]["dense"])
+    return training(study, network, "dense")
 
 
 def _prune(study: Study, network: Network) -> Work:
     method = study.resolved["methods"][network.method]
     looks = LOOKS[method["kind"]](study, network) if method["kind"] in LOOKS else Work()
-    return looks + training(study, network, "prune", method["prune"])
+    return looks + training(study, network, "prune")
 
 
 def _rate_search(study: Study, network: Network) -> Work:
@@ -152,7 +152,7 @@ def _rate_search(study: Study, network: Network) -> Work:
     method = study.resolved["methods"][network.method]
     options, objective = method["options"], study.objective(network, "prune")
     images, held_out = training_images(study, network.parts[0])
-    tuned = over(images, method["prune"]["batch_size"], training_passes(objective))
+    tuned = over(images, study.plan(network, "prune")["batch_size"], training_passes(objective))
     trial = tuned * options["tuning"] + over(held_out, BATCH, validation_passes(objective))
     return trial * options["trials"]
 
@@ -175,7 +175,7 @@ def _batches(study: Study, network: Network, passes: float) -> Work:
     """
     method = study.resolved["methods"][network.method]
     images, _ = training_images(study, network.parts[0])
-    size = method["prune"]["batch_size"]
+    size = study.plan(network, "prune")["batch_size"]
     number = method["options"]["batches"] or math.ceil(images / size)
     return over(number * size, size, passes)
 
@@ -190,9 +190,7 @@ LOOKS: dict[str, Callable[[Study, Network], Work]] = {
 
 
 def _finetune(study: Study, network: Network) -> Work:
-    again = network.variant == DENSE_AGAIN
-    whose = study.resolved["training"] if again else study.resolved["methods"][network.method]
-    return training(study, network, "finetune", whose["finetune"])
+    return training(study, network, "finetune")
 
 
 def _selection(study: Study, network: Network) -> Work:
@@ -200,7 +198,7 @@ def _selection(study: Study, network: Network) -> Work:
     method = study.resolved["methods"][network.method]
     protocol = PROTOCOLS[method["claimed"]]
     looks = over(test_images(study, network.parts[0]), BATCH, protocol_passes(protocol))
-    return _finetune(study, network) + looks * _validations(method["finetune"])
+    return _finetune(study, network) + looks * _validations(study.plan(network, "finetune"))
 
 
 # Attacks.

@@ -20,6 +20,7 @@ UNPRUNED = "none"  # unit of a network that no method pruned
 UNTUNED = "none"  # stands for the objective of a network that was not fine-tuned
 UNKNOWN_GOAL = "unknown"
 AS_IT_CAME = "as_it_came"  # stands for the objective of a network that is only evaluated
+TRAINS = {"selection": "finetune"}  # stages that train as another does
 UNSAID = ("resources", "rerun_on_upgrade")  # no result depends on them, so no report names them
 Tree = dict[str, Any]
 
@@ -176,6 +177,17 @@ class Study:
         method = self.resolved["methods"].get(network.method, {}) if network.pruned else {}
         return method.get(f"{stage}_objective") or self.resolved["objectives"][network.parts[2]]
 
+    def plan(self, network: Network, stage: str) -> Tree:
+        """How a stage trains a network: the study's or its method's plan, and what the objective
+        has otherwise. Where a method trains nothing, no objective does.
+        """
+        own = network.pruned and stage != "dense"
+        whose = self.resolved["methods"][network.method] if own else self.resolved["training"]
+        words = self.objective(network, stage)["training"].get(stage, {})
+        if not whose[stage]["epochs"]:
+            words = {name: value for name, value in words.items() if name != "epochs"}
+        return whose[stage] | words
+
     def taught(self, network: Network) -> bool:
         """Whether fine-tuning learns from the dense network."""
         kind = self.objective(network, "finetune")["kind"]
@@ -191,7 +203,7 @@ class Study:
         return self._job("dataset", entry, [("datasets", entry["kind"])])
 
     def dense_job(self, network: Network) -> str:
-        return self._training_job("dense", network, self.resolved["training"]["dense"], {})
+        return self._training_job("dense", network, {})
 
     def external_job(self, network: Network) -> str:
         model = self._model(network)
@@ -206,33 +218,32 @@ class Study:
         method = self.resolved["methods"][network.method]
         own = {key: method[key] for key in ("kind", "unit", "options")}
         parameters = {"method": own, "sparsity": network.sparsity}
-        return self._training_job("prune", network, method["prune"], parameters)
+        return self._training_job("prune", network, parameters)
 
     def finetune_job(self, network: Network) -> str:
-        again = network.variant == DENSE_AGAIN
-        whose = self.resolved["training"] if again else self.resolved["methods"][network.method]
-        return self._training_job("finetune", network, whose["finetune"], {})
+        return self._training_job("finetune", network, {})
 
     def selection_job(self, network: Network) -> str:
         method = self.resolved["methods"][network.method]
         parameters = {
             "protocol": {method["claimed"]: vars(PROTOCOLS[method["claimed"]])},
-            "objective": self.objective(network, "finetune"),
         }
-        return self._training_job("selection", network, method["finetune"], parameters)
+        return self._training_job("selection", network, parameters)
 
-    def _training_job(self, stage: str, network: Network, plan: Tree, extra: Tree) -> str:
-        model = self._model(network)
+    def _training_job(self, stage: str, network: Network, extra: Tree) -> str:
+        """``stage``: selection replays fine-tuning."""
+        model, trained = self._model(network), TRAINS.get(stage, stage)
+        objective = self.objective(network, trained)
         parameters = {
             "seed": network.seed,
             "variant": network.variant,
             "model": {key: model[key] for key in ("kind", "normalize", "options")},
-            "objective": self.objective(network, stage),
+            "objective": {key: objective[key] for key in ("kind", "options")},
             "threat": self.resolved["threat"],
-            "plan": plan,
+            "plan": self.plan(network, trained),
             **extra,
         }
-        entries = [("objectives", parameters["objective"]["kind"]), self._architecture(network)]
+        entries = [("objectives", objective["kind"]), self._architecture(network)]
         if "method" in extra:
             entries.append(("methods", extra["method"]["kind"]))
         return self._job(stage, parameters, entries)
@@ -339,7 +350,8 @@ class Study:
         if (own := network.parts[2]) == AS_IT_CAME:
             return own
         wanted = self.objective(network, stage)
-        labels = [k for k, v in self.resolved["objectives"].items() if v == wanted]
+        listed = self.resolved["objectives"]
+        labels = [name for name in listed if _same(listed[name], wanted)]
         return own if own in labels else next(iter(labels), wanted["kind"])
 
     def _goal(self, network: Network, stage: str) -> str:
@@ -371,6 +383,10 @@ class Study:
         if software := {k: v for k, v in reachable(tuple(reached["modules"])) if k in watched}:
             job["software"] = software
         return canonical_json(job)
+
+
+def _same(objective: Tree, other: Tree) -> bool:
+    return all(objective[key] == other[key] for key in ("kind", "options"))
 
 
 @cache

@@ -23,6 +23,7 @@ DATASET_KEYS = {
     "limit_test": None,
     "extra": None,
 }
+OBJECTIVE_KEYS: dict[str, Any] = {"training": {}}
 MODEL_KEYS = {"normalize": False, "checkpoint": None, "only_evaluate": False}
 CHECKPOINT = {
     "file": None,
@@ -73,7 +74,10 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
     for model in study["models"].values():
         if model["checkpoint"] is not None:
             model["checkpoint"] = CHECKPOINT | model["checkpoint"]
-    study["objectives"] = _entries(raw, "objectives", "objectives", {})
+    study["objectives"] = {
+        label: _objective(f"objectives.{label}", label, options or {})
+        for label, options in sorted(raw.get("objectives", {}).items())
+    }
     training = raw.get("training", {})
     study["training"] = {"dense": _plan({}, training.get("dense", {}), "training.dense")}
     study["methods"] = {
@@ -153,6 +157,15 @@ def _plan(published: Mapping, given: Mapping, key: str) -> Tree:
     return _options(key, read_class(*PLAN), {**published, **given}, {})
 
 
+def _words(given: Mapping, key: str) -> Tree:
+    """What an objective's networks are trained with instead: of each stage's plan the keys that are
+    given, checked and converted.
+    """
+    stages = ((stage, words or {}) for stage, words in sorted(given.items()))
+    plans = {stage: (words, _plan({}, words, f"{key}.{stage}")) for stage, words in stages}
+    return {stage: {name: plan[name] for name in words} for stage, (words, plan) in plans.items()}
+
+
 def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
     key, kind = f"methods.{label}", given.get("kind", label)
     constants = _source(key, "methods", kind).constants
@@ -168,7 +181,7 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
     resolved = _entry(key, "methods", label, given, own)
     for stage in stages:
         objective = resolved[f"{stage}_objective"]
-        resolved[f"{stage}_objective"] = _objective(f"{key}.{stage}_objective", objective, raw)
+        resolved[f"{stage}_objective"] = _own_objective(f"{key}.{stage}_objective", objective, raw)
         published = constants[f"{stage}_plan"]
         words = raw.get("training", {}).get(stage, {}) | given.get(stage, {})
         if not published.get("epochs", 1):
@@ -177,17 +190,24 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
     return resolved
 
 
-def _objective(key: str, given: Mapping | str | None, raw: Mapping) -> Tree | None:
+def _objective(key: str, label: str, given: Mapping) -> Tree:
+    """An objective, with what its networks are trained with instead."""
+    resolved = _entry(key, "objectives", label, given, OBJECTIVE_KEYS)
+    resolved["training"] = _words(resolved["training"], f"{key}.training")
+    return resolved
+
+
+def _own_objective(key: str, given: Mapping | str | None, raw: Mapping) -> Tree | None:
     """The objective that a method prunes or fine-tunes with, one of the study's by its label or one
     spelled out; None for the run's own.
     """
     if not isinstance(given, str):
-        return _entry(key, "objectives", "", given, {}) if given else None
+        return _objective(key, "", given) if given else None
     labels = raw.get("objectives", {})
     if given not in labels:
         allowed = f"{', '.join(sorted(labels))}, or one spelled out with its kind"
         raise BadStudy(key, f"no objective {given!r} in this study; allowed: {allowed}")
-    return _entry(f"objectives.{given}", "objectives", given, labels[given] or {}, {})
+    return _objective(f"objectives.{given}", given, labels[given] or {})
 
 
 def _dense_again(raw: Mapping, study: Tree) -> Tree:
