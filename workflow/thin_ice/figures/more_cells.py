@@ -191,4 +191,6 @@ def cells(table: pd.DataFrame, columns: Sequence[Column]) -> Cells:
     rows = table.to_dict("records")
     several = "run" in table and table.run.nunique() > 1
     header = ["run"] * several + [name for name, _ in columns]
-    return header, [[row["run"]] * several + [cell(row) for _, cell in columns] for row in rows]
+    runs = table.run if several else [""] * len(rows)
+    cells = [[cell(row) for _, cell in columns] for row in rows]
+    return header, [[run] * several + row for run, row in zip(runs, cells, strict=True)]
