@@ -5,18 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from make_report import job_of
 from make_tables import EPS, PROOF, make_finished
 from matplotlib.colors import to_hex
 
-from thin_ice.commands import report
 from thin_ice.evaluation.preservation import averages
 from thin_ice.figures import caveats, certified, mismatch, preservation, smoothed, theme
 from thin_ice.figures import kept_sentences as say
 from thin_ice.figures.gallery import show
 from thin_ice.figures.headline import headline_cells, headline_table
-from thin_ice.figures.report import SECTIONS
-from thin_ice.figures.results import RESULTS
+from thin_ice.figures.report import SECTIONS, render
+from thin_ice.figures.results import RESULTS, tabled
 from thin_ice.figures.what_was_run import what_was_run
 
 MIXED = {"objectives": ("pgd_at", "natural", "ibp"), "sparsities": (0.9,), "samples": 20}
@@ -231,7 +229,7 @@ def test_the_proved_and_the_attacked_curve_bound_what_is_unknown():
         assert attacked.get_linestyle() == "-"
     (dotted,) = [line for line in panels[0].lines if line.get_linestyle() == ":"]
     assert dotted.get_xdata()[0] == EPS
-    assert not marks(panels[0], "o")[0][2].get_xdata().size
+    assert not any(len(one.get_xdata()) for one in panels[0].lines if one.get_marker() == "o")
 
 
 def test_a_proof_beyond_a_found_flip_is_ringed_and_said():
@@ -324,13 +322,11 @@ def test_the_tables_show_both_accuracies_and_what_is_kept(finished):
 
 def test_a_study_that_certifies_nothing_has_no_section_of_proofs_and_says_why(tmp_path):
     finished = make_finished(methods=2, sparsities=(0.9,), samples=20, certified=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(theme, "DPI", 30)
-        report.run(job_of(tmp_path / "study", finished))
-    page = (tmp_path / "study/report/report.html").read_text(encoding="utf-8")
+    names = "preservation", "certified", "smoothed"
+    page = render(finished, [show(name, finished, tmp_path) for name in names], [], [], "0" * 64)
     assert '<section id="proved">' not in page
     assert '<section id="preserved">' in page
-    absent = page[page.index('id="absent"') : page.index('id="accuracies"')]
+    absent = page[page.index('id="absent"') : page.index('id="preserved"')]
     assert "No radius was certified." in absent
     assert "No network was smoothed." in absent
     assert SECTIONS["preserved"][0] in page
@@ -374,9 +370,6 @@ def test_a_disproved_certificate_is_an_alarm_above_all_numbers(column, tmp_path)
     (said,) = caveats.unsound(finished.accuracy)
     assert said.startswith("m0-0.9 of digits-net0-pgd_at, seed 1: 2 samples ")
     assert caveats.caveats(finished)[0] == said
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(theme, "DPI", 30)
-        report.run(job_of(tmp_path / "study", finished))
-    page = (tmp_path / "study/report/report.html").read_text(encoding="utf-8")
+    page = render(finished, [], [tabled("headline", finished, tmp_path)], [], "0" * 64)
     section = page[page.index('<section id="accuracies">') :]
     assert section.index(f'<p class="alarm">{said.partition(":")[0]}') < section.index("<table>")
