@@ -1,1 +1,1 @@
-"""Sound bounds of a network's logits over a threat model's ball, and what they certify."""
+"""Bounds that hold for every perturbation, and certificates of smoothed networks."""
