@@ -1,1 +1,1 @@
-"""Bounds that hold for every perturbation, and certificates of smoothed networks."""
+"""Sound bounds of a network's logits over a threat model's ball, and what they certify."""
