@@ -103,6 +103,7 @@ def test_times_are_in_the_record_and_in_no_file(half):
         assert set(times) == {"dense", "compact"}
         assert all(0 < time < 1000 for time in times.values())
     assert 0 <= noted["largest_logit_difference"] <= 1e-5
+    assert noted["largest_logit_difference_float64"] is None  # float32 was enough
 
 
 def test_the_same_network_gives_the_same_bytes(root, half):
@@ -143,8 +144,10 @@ def test_the_tool_prints_a_row_a_network_with_its_latencies(root, capsys):
     assert status == 0
     header, _, row = capsys.readouterr().out.strip().splitlines()[-3:]
     found = dict(zip(cells_of(header), cells_of(row), strict=True))
-    times = read_record(root / COMPACT.folder / "provenance.json").run["latency_ms"]["64"]
+    noted = read_record(root / COMPACT.folder / "provenance.json").run
+    times = noted["latency_ms"]["64"]
     assert found["network"] == "lwm 0.5"
+    assert found["logits differ by"] == f"{noted['largest_logit_difference']:.1g}"
     assert found["parameters"] == f"{DENSE:,}"
     assert found["parameters compact (%)"] == f"{100 * HALF / DENSE:.1f}"
     assert (found["device"], found["threads"]) == ("cpu", "1")
