@@ -10,6 +10,7 @@ import yaml
 from mini_study import call
 from tiny_study import TINY, run_job, tiny_study
 
+from thin_ice.commands.compact import _batch
 from thin_ice.data.split import load_part
 from thin_ice.models.artifact import save_model
 from thin_ice.models.network import Architecture
@@ -131,6 +132,13 @@ def test_a_group_without_a_living_channel_is_told(root):
     size = json.loads((finished(root, 0) / "size.json").read_text())
     assert size["groups_without_living_channel"] == list(size["channels"])
     assert [one["kept"] for one in size["channels"].values()] == [1, 1, 1]
+
+
+def test_a_batch_has_as_many_images_as_it_says_however_few_there_are():
+    images = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 1, 8, 8)
+    for size in (1, 3, 7):
+        batch = _batch(images, size)
+        assert batch[:, 0, 0, 0].tolist() == [number % 3 for number in range(size)]
 
 
 def study_file(root):

@@ -98,6 +98,17 @@ def test_a_channel_that_one_of_several_layers_reads_stays():
     assert compact(model, images).removed == 0
 
 
+def test_a_channel_of_which_one_place_is_read_stays():
+    """Of a flattened map, height x width columns belong to a channel."""
+    model, images = small("digits_cnn")
+    with torch.no_grad():
+        model.network.linear.weight[:, 1:4] = 0  # of channel 0 one place of four is read
+        model.network.linear.weight[:, 4:8] = 0  # of channel 1 none
+    made = compact(model, images)
+    assert made.kept["network.block3.conv"].tolist()[:3] == [True, False, True]
+    logit_difference(model, made.model, images)
+
+
 def test_what_only_dead_channels_read_is_dead_too():
     model, images = small("digits_cnn")
     with torch.no_grad():
