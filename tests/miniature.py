@@ -31,6 +31,7 @@ MINIATURE = {
             {"kind": "fmn", "norm": "L2", "steps": 10, "max_stepsize": 1},
         ]
     },
+    "certification": {"bounds": ["ibp"], "rounds": 2},
     "breaking": {"rounds": 1},
     "twins": 3,
     "indicators": {"samples": 20, "points": 5},

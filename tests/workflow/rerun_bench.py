@@ -39,6 +39,7 @@ STUDY = {
         "shard_size": 20,
     },
     "distances": {"attacks": [{"kind": "fmn", "norm": "Linf", "steps": 2, "max_stepsize": 1}]},
+    "certification": {"bounds": ["ibp"], "rounds": 1},
     "breaking": {"rounds": 1},
     "twins": 2,
     "indicators": {"samples": 5, "points": 1},
@@ -64,6 +65,7 @@ FOLDERS = {  # of every stage, below the study's folder: where its record and ou
     "rivals": "{run}/seed{seed}/{variant}/rivals",
     "sensitivity": "{run}/seed{seed}/{variant}/sensitivity",
     "compact": "{run}/seed{seed}/{variant}/compact",
+    "certify": "{run}/seed{seed}/{variant}/certified",
     "analyse": "{run}/analysis",
     "report": "report",
 }

@@ -41,7 +41,10 @@ TABLES = jobs("analyse", "report")
 TRAINED = ALL - jobs("study", "dataset")
 ATTACKED = jobs("autoattack", "evaluate", "breaking") | TABLES
 MEASURED = jobs("distances", "breaking", "twins") | TABLES
-JUDGED = ("autoattack", "evaluate", "indicators", "distances", "sensitivity", "compact")
+JUDGED = (
+    *("autoattack", "evaluate", "indicators", "distances", "sensitivity", "compact"),
+    "certify",
+)
 FINETUNED = ("finetune", "selection")
 PRUNING = jobs("prune", *FINETUNED, *JUDGED, variants=PRUNED) | TABLES
 TUNING = jobs(*FINETUNED, *JUDGED, variants=PRUNED + AGAIN) | TABLES
@@ -257,6 +260,14 @@ STUDY_EDITS = {
         {"indicators": {"samples": 6, "points": 1}},
         jobs("indicators") | TABLES | SAVED,
     ),
+    "another bound is looked for": (
+        {"certification.bounds": ["crown_ibp"]},
+        jobs("certify") | TABLES | SAVED,
+    ),
+    "without a certification nobody proves anything": (
+        {"certification": None},
+        TABLES | SAVED,
+    ),
     "the bootstrap is the analysis's": ({"analysis.bootstrap": 6}, TABLES | SAVED),
     "the analysis's seed is the analysis's": ({"analysis.seed": 1}, TABLES | SAVED),
     "resources stand in the saved study alone": (
@@ -361,6 +372,7 @@ COMMANDS = {
     "rivals": jobs("rivals") | TABLES,
     "sensitivity": jobs("sensitivity") | TABLES,
     "compact": jobs("compact") | TABLES,
+    "certify": jobs("certify") | TABLES,
     "analyse": TABLES,
     "report": jobs("report"),
 }
@@ -386,6 +398,11 @@ MODULES = {
     "sparsity/compact.py": jobs("compact") | TABLES,
     "models/stored.py": jobs("compact") | TABLES,
     "evaluation/size_table.py": TABLES,
+    "evaluation/certified.py": jobs("certify") | TABLES,
+    "evaluation/preservation.py": TABLES,
+    "evaluation/mismatch.py": jobs("report"),
+    "verification/margins.py": jobs("certify") | TABLES,
+    "verification/smoothing.py": jobs("certify") | TABLES,
     "margins/twins.py": jobs("twins", "report"),
     "attacks/indicators.py": jobs("indicators") | TABLES,
     "attacks/claimed.py": jobs("selection") | claimed(*EVERY),
@@ -418,6 +435,8 @@ UNREACHED = (
     "pruning/admm.py",
     "objectives/hsic.py",
     "objectives/trades.py",
+    "objectives/ibp.py",
+    "objectives/smoothing.py",
     "models/wrn.py",
     "data/cifar10.py",
     "models/external.py",  # no network of the study is from elsewhere

@@ -42,7 +42,7 @@ SITE = {
 COPIED = ("Snakefile", "slurm", "workflow", "envs", "pyproject.toml")
 ON_GPU = {
     *("dense", "prune", "finetune", "autoattack", "evaluate", "distances", "indicators"),
-    *("rivals", "sensitivity", "twins", "compact"),
+    *("rivals", "sensitivity", "twins", "compact", "certify"),
 }
 ELSEWHERE = {"analyse", "report"}  # submitted as well, without a GPU
 PATIENCE = 300.0

@@ -15,6 +15,7 @@ rule analyse:
         breaking=ancient(of_run(STUDY.breaking_networks(), "breaking/breaking.parquet")),
         sensitivity=ancient(of_run(STUDY.made_networks(), "sensitivity/sensitivity.parquet")),
         sizes=ancient(of_run(STUDY.pruned_networks(), "compact/size.json")),
+        certified=ancient(of_run(STUDY.certified_networks(), "certified/certified.parquet")),
     output:
         accuracy=f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv",
         overestimate=f"{STUDY_FOLDER}/{{run}}/analysis/overestimate.csv",
@@ -29,6 +30,7 @@ rule analyse:
         overlap=f"{STUDY_FOLDER}/{{run}}/analysis/overlap.csv",
         movement=f"{STUDY_FOLDER}/{{run}}/analysis/movement.csv",
         sizes=f"{STUDY_FOLDER}/{{run}}/analysis/sizes.csv",
+        preservation=f"{STUDY_FOLDER}/{{run}}/analysis/preservation.csv",
         samples=f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet",
         record=f"{STUDY_FOLDER}/{{run}}/analysis/provenance.json",
     log:
@@ -47,4 +49,5 @@ rule analyse:
         " --indicators {input.indicators:q} --selection {input.selection:q}"
         " --rivals {input.rivals:q} --breaking {input.breaking:q}"
         " --sensitivity {input.sensitivity:q} --sizes {input.sizes:q}"
+        " --certified {input.certified:q}"
         f"{RECORD_AND_LOG}"

@@ -29,6 +29,7 @@ rule report:
         overlap=ancient(analysed("overlap.csv")),
         movement=ancient(analysed("movement.csv")),
         sizes=ancient(analysed("sizes.csv")),
+        preservation=ancient(analysed("preservation.csv")),
         twins=ancient(files_of(STUDY.dense_networks(), "twins/twins.parquet")),
         pictures=ancient(files_of(STUDY.dense_networks(), "twins/twins.safetensors")),
     output:
@@ -62,5 +63,6 @@ rule report:
         " --predictors {input.predictors:q} --thickness {input.thickness:q}"
         " --joint {input.joint:q} --classes {input.classes:q} --pies {input.pies:q}"
         " --overlap {input.overlap:q} --movement {input.movement:q} --sizes {input.sizes:q}"
+        " --preservation {input.preservation:q}"
         " --twins {input.twins:q} --pictures {input.pictures:q}"
         f"{RECORD_AND_LOG}"

@@ -105,6 +105,40 @@ def paired_points(differences, resamples, seed):
     return 100 * mean(differences), *ends
 
 
+def kept_percent(before, after, resamples, seed):
+    """What is right afterwards in percent of what was before; at each end the farther of a
+    bootstrap of the four kinds of samples and of Bonett and Price's interval.
+    """
+    kinds = [(True, True), (True, False), (False, True), (False, False)]
+    pairs = list(zip(before, after, strict=True))
+    counts = [pairs.count(kind) for kind in kinds]
+    if not any(before):
+        return NAN, NAN, NAN
+    draws = np.random.default_rng(seed).multinomial(
+        len(pairs), np.array(counts) / len(pairs), size=resamples
+    )
+    ratios = [(a + c) / (a + b) for a, b, c, _ in draws.tolist() if a + b]
+    low, high = bonett_price(*counts[:3])
+    low, high = min(low, quantile(ratios, 0.025)), max(high, quantile(ratios, 0.975))
+    return 100 * sum(after) / sum(before), 100 * low, 100 * high
+
+
+def bonett_price(both, first, second):
+    """Ends of a ratio of paired shares, the second network's to the first's. Wilson's ends are the
+    roots of (share - x)^2 = level^2 x (1 - x) / size.
+    """
+    size, right = both + first + second, (both + second, both + first)
+    shares = [(count + 1) / (size + 2) for count in right]
+    single = [math.sqrt((1 - p) / (count + 1)) for p, count in zip(shares, right, strict=True)]
+    joint = math.sqrt((first + second + 2) / math.prod(count + 1 for count in right))
+    square = (Z * joint / sum(single)) ** 2 / size
+    ends = [
+        sorted(np.roots([1 + square, -2 * count / size - square, (count / size) ** 2]).real)
+        for count in right
+    ]
+    return ends[0][0] / ends[1][1], ends[0][1] / ends[1][0]
+
+
 def optimality(found, envelope):
     """One less the area lost between an attack's curve and the envelope's, over all there is."""
     finite = [d for d in envelope if math.isfinite(d)]

@@ -133,6 +133,26 @@ class Page(html.parser.HTMLParser):
             self.name = None
 
 
+def proved(network):
+    """By measure, of whom something was proved; empty where nothing was to be."""
+    if not (network.folder / "certified").exists():
+        return {}
+    rows = list(network.rows("certified").values())
+    return {
+        "verified": [bool(row["verified"]) for row in rows],
+        "smoothed": [row["smoothed_radius"] > 0 for row in rows],
+    }
+
+
+def outcomes(network):
+    """By measure, sample by sample whether the network has it right."""
+    found = {"benign": network.column("correct"), "autoattack": network.column("robust")}
+    if network.method != "dense_again":
+        found["empirical"] = network.column(f"claimed_{PROTOCOL}")
+    found |= proved(network)
+    return {name: [bool(one) for one in values] for name, values in found.items()}
+
+
 @dataclass
 class Report:
     """A finished study: its networks, and what its report says."""
@@ -152,6 +172,11 @@ class Report:
 
     def csv(self, name):
         with (self.root / "report" / f"{name}.csv").open() as file:
+            return list(csv.DictReader(file))
+
+    def analysed(self, name):
+        """A table of the analysis."""
+        with (self.root / RUN / "analysis" / f"{name}.csv").open() as file:
             return list(csv.DictReader(file))
 
     def pairs(self):

@@ -39,11 +39,13 @@ from reproduced import (
     moved,
     name_of,
     networks_shown,
+    outcomes,
     overestimate_points,
     pair_keys,
     partition,
     percent,
     pooled,
+    proved,
     pruned_keys,
     resampled,
     right,
@@ -261,6 +263,54 @@ def test_the_table_of_sizes_counts_the_weights_of_each_network(report):
 
 def percent_of(part, whole):
     return shown(100 * part / whole, 1)
+
+
+def test_what_is_kept_is_counted_on_the_samples_of_each_network_and_its_dense_one(report):
+    printed = report.analysed("preservation")
+    expected = set()
+    for network in report.networks:
+        if network.method == "dense":
+            continue
+        before = outcomes(report.network(network.seed, "dense"))
+        for measure, after in outcomes(network).items():
+            own = network.variant, str(network.seed), measure
+            expected.add(own)
+            (row,) = [r for r in printed if (r["variant"], r["seed"], r["measure"]) == own]
+            first, points = (
+                before[measure],
+                [float(a) - float(b) for a, b in zip(before[measure], after, strict=True)],
+            )
+            kept = hand.kept_percent(first, after, RESAMPLES, SEED)
+            lost = hand.paired_points(points, RESAMPLES, SEED)
+            assert_row(
+                row, **dict(zip(("kept_percent", "kept_low", "kept_high"), kept, strict=True))
+            )
+            assert_row(row, **dict(zip(("points", "points_low", "points_high"), lost, strict=True)))
+            assert_row(row, dense_percent=100 * hand.share(first), samples=len(first))
+            assert_row(row, pruned_percent=100 * hand.share(after))
+            protocol = PROTOCOL if measure == "empirical" else "none"
+            objective = dict.fromkeys(("trained_with", "tuned_with"), "pgd_at")
+            assert_row(row, protocol=protocol, kind=network.method, **objective)
+    assert len(printed) == len(expected)
+
+
+def test_the_table_of_accuracies_names_objectives_and_what_was_proved(report):
+    printed = report.analysed("accuracy")
+    assert {(r["variant"], r["seed"]) for r in printed} == {
+        (one.variant, str(one.seed)) for one in report.networks
+    }
+    for row in printed:
+        network = report.network(int(row["seed"]), row["variant"])
+        assert row["kind"] == network.method
+        assert row["trained_with"] == "pgd_at"
+        assert row["tuned_with"] == ("none" if network.method == "dense" else "pgd_at")
+        assert (row["goal"], row["tuned_goal"]) == ("empirical", "empirical")
+        found = proved(network)
+        for name in ("verified", "smoothed"):
+            flags = found.get(name)
+            ends = [100 * v for v in hand.wilson(sum(flags), len(flags))] if flags else NOTHING
+            columns = (f"{name}_percent", f"{name}_low_percent", f"{name}_high_percent")
+            assert_row(row, **dict(zip(columns, ends, strict=True)))
 
 
 def test_the_thin_ice_table_and_its_figures_count_samples_and_pairs(report):

@@ -117,11 +117,16 @@ NETWORKS = [
         "variant": variant,
         "method": method,
         "unit": unit,
+        "kind": method,
         "sparsity": sparsity,
+        "trained_with": "ibp",
+        "tuned_with": tuned,
+        "goal": "verified",
+        "tuned_goal": goal,
     }
-    for variant, method, unit, sparsity in (
-        ("dense", "dense", "none", 0.0),
-        ("lwm-0.9", "lwm", "filter", 0.9),
+    for variant, method, unit, sparsity, tuned, goal in (
+        ("dense", "dense", "none", 0.0, "none", "verified"),
+        ("lwm-0.9", "lwm", "filter", 0.9, "pgd_at", "empirical"),
     )
 ]
 
@@ -153,6 +158,7 @@ def test_the_accuracy_table_has_one_row_a_network_and_protocol():
         NETWORKS,
         [finished(["kind", "harsh"]), finished(["kind"])],
         [indicators(["kind", "harsh"]), indicators(["kind"])],
+        [{"verified_percent": 30.0}, {"verified_percent": math.nan}],
     )
     assert list(zip(table.variant, table.protocol, strict=True)) == [
         ("dense", "kind"),
@@ -169,6 +175,14 @@ def test_the_accuracy_table_has_one_row_a_network_and_protocol():
     assert row.autoattack_warnings == "dynamic;zero_gradients"
     assert row.autoattack_unconfirmed == 2
     assert table.unit.tolist() == ["none", "none", "filter"]
+    assert table[
+        ["kind", "trained_with", "tuned_with", "goal", "tuned_goal"]
+    ].to_numpy().tolist() == [
+        ["dense", "ibp", "none", "verified", "verified"],
+        ["dense", "ibp", "none", "verified", "verified"],
+        ["lwm", "ibp", "pgd_at", "verified", "empirical"],
+    ]
+    assert table.verified_percent.tolist() == pytest.approx([30, 30, math.nan], nan_ok=True)
     assert (row.collapse, row.empty_layers) == ("at_chance;empty_layer", 2)
     assert (row.guessing_percent, row.most_predicted_percent) == (12.0, 40.0)
     for what, hits in (("clean", 90), ("claimed", 55), ("autoattack", 60)):
@@ -179,12 +193,12 @@ def test_the_accuracy_table_has_one_row_a_network_and_protocol():
 
 def test_networks_and_their_metrics_must_match_in_number():
     with pytest.raises(ValueError, match="shorter"):
-        accuracy_table(NETWORKS, [finished(["kind"])], [indicators(["kind"])])
+        accuracy_table(NETWORKS, [finished(["kind"])], [indicators(["kind"])], [{}])
 
 
 def test_the_accuracy_table_says_which_indicators_are_raised_for_which_attack():
     table = accuracy_table(
-        NETWORKS[:1], [finished(["kind", "harsh"])], [indicators(["kind", "harsh"])]
+        NETWORKS[:1], [finished(["kind", "harsh"])], [indicators(["kind", "harsh"])], [{}]
     )
     assert table.claimed_flags.tolist() == ["I3", "none"]
     assert table.apgd_flags.tolist() == ["none", "none"]

@@ -169,11 +169,13 @@ def test_a_pair_has_a_row_for_every_predictor_and_norm(table):
     pair = {"seed": 1, "other": "lwm-0.99"}
     assert names(table, correctness="clean", **pair) == [
         *("distance L2", "distance Linf", "other_seed_distance L2", "other_seed_distance Linf"),
+        *("certified_radius Linf", "smoothed_radius"),
         *rivals,
         *("normalised_distance L2", "normalised_distance Linf"),
     ]
     assert names(table, correctness="robust", **pair) == [
         *("distance Linf", "other_seed_distance Linf", "breaking_distance Linf"),
+        *("certified_radius Linf", "smoothed_radius"),
         *rivals,
         "normalised_distance Linf",
     ]
@@ -203,6 +205,8 @@ def score(network_tables, predictor, norm, correctness, sample):
     if predictor == "breaking_distance":
         ends = cell(dense.breaking, "standing_eps"), cell(dense.breaking, "breaking_eps")
         return abs(sum(ends) / 2 - edge)
+    if predictor in ("certified_radius", "smoothed_radius"):
+        return cell(dense.certified, predictor)
     upwards = predictor in ("confidence_variance", "gradient_norm", "adversarial_loss")
     return (-1 if upwards else 1) * cell(dense.rivals, predictor)
 
@@ -221,7 +225,7 @@ def test_every_number_is_that_of_a_plain_computation(run, table, correctness):
     lost = np.array([not after[sample] for sample in right])
     rows = table[(table.seed == 0) & (table.other == "lwm-0.9")]
     rows = rows[rows.correctness == correctness]
-    assert len(rows) >= 9
+    assert len(rows) >= 11
     values = {
         (r.predictor, r.norm): np.array(
             [score((dense, other, following), r.predictor, r.norm, correctness, s) for s in right]
@@ -290,11 +294,46 @@ def test_what_some_samples_lack_is_told_of_the_others():
     assert own[["auroc_gain", "mann_whitney_p"]].notna().all()
 
 
+def test_a_radius_by_which_nothing_is_proved_is_closest_to_a_loss_at_eps_too():
+    """Of two samples that are robust at eps the one with the smaller radius is expected to be lost,
+    though its radius may be farther from eps.
+    """
+    (dense, *others) = planted_run.run(seeds=(0,))
+    (view,) = (
+        v for v in views([dense, others[-1]], planted_run.setting()) if v.correctness == "robust"
+    )
+    scores = view.scores["certified_radius", "Linf"]
+    radii = dense.certified.set_index("sample_id").certified_radius
+    np.testing.assert_array_equal(scores, radii.reindex(view.right.sample_id))
+    assert (scores == 0).any()
+    assert (scores > planted_run.EPS).any()
+
+
+def test_the_radius_of_the_network_alone_is_a_distance_in_the_threat_models_norm():
+    networks = planted_run.run(seeds=(0,))
+    dense = replace(networks[0], certified=networks[0].certified.drop(columns="smoothed_radius"))
+    table = predictors_table(views([dense, *networks[1:]], planted_run.setting(norms=("L2",))))
+    assert set(table.norm[table.predictor == "certified_radius"]) == {"Linf"}
+    assert "smoothed_radius" not in set(table.predictor)
+    bare = replace(dense, certified=dense.certified.drop(columns="certified_radius"))
+    table = predictors_table(views([bare, *networks[1:]], planted_run.setting()))
+    assert "certified_radius" not in set(table.predictor)
+
+
+def test_what_was_proved_of_the_other_network_tells_nothing():
+    """It would know what became of the sample."""
+    dense, *others = planted_run.run(seeds=(0,))
+    given = [replace(one, certified=dense.certified) for one in others]
+    bare = replace(dense, certified=None)
+    table = predictors_table(views([bare, *given], planted_run.setting()))
+    assert not table.predictor.isin(["certified_radius", "smoothed_radius"]).any()
+
+
 def test_everything_lost_leaves_numbers_out_and_no_row():
     (dense, *_) = planted_run.run(seeds=(0,))
     none = dense.samples.assign(correct=False, robust=False)
     other = replace(dense, variant="lwm-0.5", method="lwm", samples=none)
-    other = replace(other, rivals=None, breaking=None)
+    other = replace(other, rivals=None, breaking=None, certified=None)
     table = predictors_table(views([dense, other], planted_run.setting()))
     assert (table.kept_samples == 0).all()
     assert (table.lost_share == 1).all()
@@ -303,7 +342,9 @@ def test_everything_lost_leaves_numbers_out_and_no_row():
 
 def test_nothing_lost_leaves_numbers_out_and_no_row():
     (dense, *_) = planted_run.run(seeds=(0,))
-    same = replace(dense, variant="lwm-0.5", method="lwm", rivals=None, breaking=None)
+    same = replace(
+        dense, variant="lwm-0.5", method="lwm", rivals=None, breaking=None, certified=None
+    )
     table = predictors_table(views([dense, same], planted_run.setting()))
     assert (table.lost_samples == 0).all()
     assert (

@@ -9,10 +9,12 @@ import pandas as pd
 import planted_run
 import pytest
 
-from thin_ice.margins.ice import DifferentSamples
+from thin_ice.evaluation.same_samples import DifferentSamples
 from thin_ice.margins.tables import run_tables
 
 NAMES = {"predictors", "thickness", "joint", "classes", "pies", "overlap", "movement"}
+
+MEASURED = ("rivals", "breaking", "sensitivity", "certified")  # that a network may lack
 
 
 def written(tables):
@@ -78,14 +80,14 @@ def test_a_row_depends_on_no_other_pair(run, tables, name):
 
 
 def test_what_was_not_measured_is_left_out_of_predictors_alone(run, tables):
-    bare = [replace(n, rivals=None, breaking=None, sensitivity=None) for n in run]
+    bare = [replace(n, **dict.fromkeys(MEASURED)) for n in run]
     found = run_tables(bare, planted_run.setting(20))
     assert set(found["predictors"].predictor) == {"distance", "other_seed_distance"}
     for name in NAMES - {"predictors", "joint"}:
         assert written(found)[name] == written(tables)[name]
 
 
-@pytest.mark.parametrize("table", ["rivals", "breaking"])
+@pytest.mark.parametrize("table", ["rivals", "breaking", "certified"])
 def test_a_table_of_other_samples_is_refused(run, table):
     short = [
         replace(n, **{table: getattr(n, table).iloc[1:]}) if n.variant == "dense" else n

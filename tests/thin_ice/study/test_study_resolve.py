@@ -138,6 +138,7 @@ def jobs(study):
             "dense": ["dense", "rivals", "breaking", "twins"],
             "dense_again": ["finetune", "sensitivity"],
         }.get(network.variant, [*TRAINED, "sensitivity", "compact"])
+        stages = [*stages, "certify"]
         for stage in stages:
             arguments = (network, 0) if stage == "autoattack" else (network,)
             found[stage, network.folder] = getattr(study, f"{stage}_job")(*arguments)
@@ -160,6 +161,7 @@ CHANGES = {
     "autoattack.keep_examples": (False, {"autoattack"}),
     "breaking.rounds": (2, {"breaking"}),
     "twins": (4, {"twins"}),
+    "certification.rounds": (3, {"certify", "analyse"}),
     "methods.hydra.scores": ("random", {"prune hydra"}),
     "methods.radmm.rho": (0.01, {"prune radmm"}),
     "training.finetune.lr": (0.3, {"finetune", "selection"}),
@@ -240,6 +242,94 @@ def test_a_method_may_be_fine_tuned_with_an_objective_of_its_own(miniature):
     assert study_from(study.resolved).resolved == study.resolved
 
 
+def with_objectives(miniature, **methods):
+    """Networks trained with each of two objectives, pruned by these methods."""
+    return study_from(
+        miniature | {"objectives": {"pgd_at": {"steps": 2}, "natural": {}}, "methods": methods}
+    )
+
+
+def test_a_method_may_be_fine_tuned_with_another_objective_of_the_study(miniature):
+    study = with_objectives(miniature, lwm={}, back={"kind": "lwm", "finetune_objective": "pgd_at"})
+    wanted = study.resolved["methods"]["back"]["finetune_objective"]
+    assert wanted == study.resolved["objectives"]["pgd_at"]
+    assert study_from(study.resolved).resolved == study.resolved
+
+
+def test_networks_are_named_by_the_objectives_that_trained_and_tuned_them(miniature):
+    study = with_objectives(
+        miniature,
+        lwm={},
+        back={"kind": "lwm", "finetune_objective": "pgd_at"},
+        mad={},  # brings an objective that the study does not list
+    )
+
+    def said(variant, of="natural"):
+        run = f"digits-digits_cnn-{of}"
+        (network,) = [n for n in study.networks() if n.run == run and n.variant == variant][:1]
+        names = study.names(network)
+        return [names[key] for key in ("kind", "trained_with", "tuned_with", "goal", "tuned_goal")]
+
+    assert said("lwm-0.9") == ["lwm", "natural", "natural", "benign", "benign"]
+    assert said("back-0.9") == ["lwm", "natural", "pgd_at", "benign", "empirical"]
+    assert said("back-0.9", "pgd_at") == ["lwm", "pgd_at", "pgd_at", "empirical", "empirical"]
+    assert said("mad-0.9") == ["mad", "natural", "mart", "benign", "empirical"]
+    assert said("dense")[:3] == ["dense", "natural", "none"]
+    assert said("dense_again")[:3] == ["dense_again", "natural", "natural"]
+
+
+def plan_of(study, stage, variant, objective="natural"):
+    network = next(n for n in study.networks() if n.variant == variant and n.parts[2] == objective)
+    return json.loads(getattr(study, f"{stage}_job")(network))["parameters"]["plan"]
+
+
+def test_an_objective_has_plans_of_its_own_that_win(miniature):
+    """Verifiable training takes another optimiser than adversarial training."""
+    words = {"dense": {"lr": 1, "optimizer": "adam"}, "prune": {"epochs": 7}, "finetune": {"lr": 2}}
+    miniature |= {
+        "objectives": {"pgd_at": {"steps": 2}, "natural": {"training": words}},
+        "methods": {
+            "hydra": {"finetune": {"lr": 3}},
+            "lwm": {},
+            "lwm_natural": {"kind": "lwm", "finetune_objective": "natural"},
+        },
+        "selection_on_test": True,
+    }
+    study = study_from(miniature)
+    dense = plan_of(study, "dense", "dense")
+    assert (dense["lr"], dense["optimizer"], dense["epochs"]) == (1.0, "adam", 3)
+    assert plan_of(study, "dense", "dense", "pgd_at")["lr"] == 0.05
+    assert plan_of(study, "prune", "hydra-0.9")["epochs"] == 7
+    assert plan_of(study, "prune", "lwm-0.9")["epochs"] == 0  # one shot
+    for variant in ("hydra-0.9", "lwm-0.9", "dense_again"):
+        assert plan_of(study, "finetune", variant)["lr"] == 2.0
+    assert plan_of(study, "selection", "hydra-0.9")["lr"] == 2.0
+    assert plan_of(study, "finetune", "hydra-0.9", "pgd_at")["lr"] == 3.0
+    assert plan_of(study, "finetune", "lwm_natural-0.9", "pgd_at")["lr"] == 2.0
+    assert study_from(study.resolved).resolved == study.resolved
+
+
+def test_nothing_is_certified_unless_a_study_asks_for_it(miniature, altered):
+    def certified(study):
+        return [job for job in planned_jobs(study) if job.stage == "certify"]
+
+    study = study_from(miniature)
+    assert [job.folder for job in certified(study)] == [
+        f"{network.folder}/certified" for network in study.networks()
+    ]
+    assert study_from(study.resolved).resolved == study.resolved
+    assert certified(study_from(altered("certification", ...))) == []
+
+
+def test_certificates_are_for_the_threat_models_eps_unless_they_have_their_own(altered):
+    assert study_from(altered("certification", {})).resolved["certification"]["eps"] == 0.1
+    own = altered("certification", {"eps": "1/50", "bounds": ["crown", "ibp"]})
+    wanted = study_from(own).resolved["certification"]
+    assert wanted["eps"] == 0.02
+    assert wanted["bounds"] == ["ibp", "crown"]
+    assert wanted["smoothing"] is None
+
+
 @pytest.mark.parametrize("name", ["methods", "methods-smoke"])
 def test_the_studies_of_methods_have_every_method_in_each_of_its_units(name):
     study = study_from_file(REPOSITORY / f"workflow/studies/{name}.yaml", with_data=False)
@@ -268,9 +358,13 @@ def test_a_method_may_prune_the_networks_of_some_seeds_only(altered):
             {"kind": "nothing"},
             r"finetune_objective\.kind: unknown kind .nothing.; allowed",
         ),
-        ({"kind": "mart", "gamma": 1}, r"finetune_objective\.gamma: unknown key; allowed: beta"),
+        (
+            {"kind": "mart", "gamma": 1},
+            r"finetune_objective\.gamma: unknown key; allowed: training, beta",
+        ),
         ({"beta": 1}, r"finetune_objective: 'kind' is missing"),
-        ("mart", r"finetune_objective: 'mart'; allowed: a value of type object or null"),
+        ("mart", r"finetune_objective: no objective 'mart' in this study; allowed: pgd_at, or one"),
+        (3, r"finetune_objective: 3; allowed: a value of type object or string or null"),
     ],
 )
 def test_a_bad_objective_of_a_method_is_refused(miniature, given, message):

@@ -1,5 +1,6 @@
 """The thin-ice analysis of a run with all its seeds and methods: who is lost and what might have
-told; its table of accuracies, its security curves, and how well each distance attack did.
+told; its table of accuracies and what pruning preserved of them, its security curves, and how well
+each distance attack did.
 """
 
 import json
@@ -10,12 +11,15 @@ import pandas as pd
 
 from thin_ice.commands.job import Job
 from thin_ice.commands.tables import write_csv, write_parquet
+from thin_ice.evaluation import collapse
 from thin_ice.evaluation.curves import grid, security_curve
 from thin_ice.evaluation.optimality import optimality_table
 from thin_ice.evaluation.overestimate import Evaluated, overestimate_table
+from thin_ice.evaluation.preservation import Measured, preservation_table
+from thin_ice.evaluation.proofs import proof_columns
 from thin_ice.evaluation.size_table import size_table
 from thin_ice.evaluation.summary import accuracy_table
-from thin_ice.margins.agreement import contradictions
+from thin_ice.margins.agreement import certificates_against_attacks, contradictions
 from thin_ice.margins.analysis import DENSE, DENSE_AGAIN, Network, analyse, pairs_of
 from thin_ice.margins.tables import run_tables
 from thin_ice.margins.views import Setting
@@ -26,7 +30,8 @@ INPUTS = ("samples", "metrics", "distances", "indicators")
 OF_DENSE = ("rivals", "breaking")  # one a dense network, or none
 OF_MADE = ("sensitivity",)  # one a network made from a dense one, or none
 OF_PRUNED = ("selection", "sizes")  # one a pruned network, or none
-OPTIONAL_INPUTS = (*OF_PRUNED, *OF_DENSE, *OF_MADE)
+OF_ALL = ("certified",)  # one a network, or none
+OPTIONAL_INPUTS = (*OF_PRUNED, *OF_DENSE, *OF_MADE, *OF_ALL)
 
 
 def run(job: Job) -> list[Path]:
@@ -45,14 +50,16 @@ def run(job: Job) -> list[Path]:
     )
     optimality = [optimality_table(table, wanted["distances"]) for table in measured]
     evaluated = _evaluated(job, networks, metrics)
+    outcomes = list(_measured(names, networks, metrics))
     outputs = {
-        "accuracy.csv": accuracy_table(names, metrics, indicators),
+        "accuracy.csv": accuracy_table(names, metrics, indicators, _proofs(job, networks)),
         "overestimate.csv": overestimate_table(evaluated, resamples, seed),
         "thin_ice.csv": statistics,
         "curves.csv": _of_networks(names, _curves(networks, measured, metrics, threat)),
         "optimality.csv": _of_networks(names, optimality),
         **{f"{name}.csv": table for name, table in run_tables(networks, setting).items()},
         "sizes.csv": _sizes(job),
+        "preservation.csv": preservation_table(outcomes, resamples, seed),
     }
     for name, table in outputs.items():
         write_csv(job.folder / name, table)
@@ -65,7 +72,7 @@ def _networks(job: Job) -> Iterator[Network]:
     names = job.parameters["networks"]
     dense = [n for n, name in enumerate(names) if name["variant"] == DENSE]
     made = [n for n, name in enumerate(names) if name["variant"] != DENSE]
-    owners = {"samples": range(len(names)), "distances": range(len(names))}
+    owners = dict.fromkeys(("samples", "distances", *OF_ALL), range(len(names)))
     owners |= dict.fromkeys(OF_DENSE, dense) | dict.fromkeys(OF_MADE, made)
     files = {
         (table, n): path
@@ -77,6 +84,31 @@ def _networks(job: Job) -> Iterator[Network]:
         name = {key: named[key] for key in NAMES}
         own = {table: pd.read_parquet(files[table, n]) for table in owners if (table, n) in files}
         yield Network(**name, **own)
+
+
+def _proofs(job: Job, networks: list[Network]) -> list[dict]:
+    """What was proved of each network, and how often an attack contradicts it."""
+    threat, wanted = job.parameters["threat"], job.parameters["certification"]
+    at = wanted["eps"] if wanted else None
+    checked = (
+        certificates_against_attacks(
+            one.certified, at, one.samples, one.distances, threat["norm"], threat["eps"]
+        )
+        for one in networks
+    )
+    return [
+        proof_columns(network.certified, at) | counts
+        for network, counts in zip(networks, checked, strict=True)
+    ]
+
+
+def _measured(
+    names: list[dict], networks: list[Network], metrics: list[dict]
+) -> Iterator[Measured]:
+    for name, network, numbers in zip(names, networks, metrics, strict=True):
+        signs = collapse.columns(numbers["collapse"])["collapse"]
+        protocols = tuple(numbers["claimed"])
+        yield Measured(name, signs, protocols, network.samples, network.certified)
 
 
 def _curves(

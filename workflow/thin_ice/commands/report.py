@@ -7,6 +7,8 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from thin_ice.commands.job import Job
+from thin_ice.evaluation.mismatch import mismatch_table
+from thin_ice.evaluation.preservation import averages
 from thin_ice.figures.finished import Finished, Twins
 from thin_ice.figures.report import write_report
 from thin_ice.provenance.root import beneath
@@ -15,7 +17,7 @@ PREPARE = None
 TABLES = (
     *("accuracy", "overestimate", "thin_ice", "samples", "curves", "optimality"),
     *("predictors", "thickness", "joint", "classes", "pies", "overlap", "movement"),
-    "sizes",
+    *("sizes", "preservation"),
 )
 TWINS = ("twins", "pictures")
 INPUTS = (*TABLES, *TWINS)
@@ -26,7 +28,12 @@ def run(job: Job) -> list[Path]:
     pictures once a dense network, in the order of the parameter ``dense``.
     """
     joined = {name: _joined(job.inputs[name]) for name in TABLES}
-    finished = Finished(**joined, study=job.parameters["study"], twins=_twins(job))
+    over_runs = {
+        "averages": averages(joined["preservation"]),
+        "mismatch": mismatch_table(joined["accuracy"]),
+    }
+    study = job.parameters["study"]
+    finished = Finished(**joined, **over_runs, study=study, twins=_twins(job))
     read = [path for name in INPUTS for path in job.inputs[name]]
     root = beneath(job.folder.parent, read)
     return write_report(finished, read, job.folder, root)

@@ -44,6 +44,7 @@ STAGES = (
     "rivals",
     "sensitivity",
     "compact",
+    "certify",
     "analyse",
     "report",
 )

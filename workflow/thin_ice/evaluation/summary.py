@@ -8,6 +8,10 @@ from thin_ice.evaluation import collapse
 from thin_ice.evaluation.flags import APGD, columns
 from thin_ice.evaluation.outcomes import TRAINED
 
+NETWORK = (  # what names a network in a table
+    *("run", "seed", "variant", "method", "kind", "unit", "sparsity"),
+    *("trained_with", "tuned_with", "goal", "tuned_goal"),
+)
 NO_PROTOCOL = "none"  # of a network that nobody claims anything of
 UNCLAIMED = {
     "accuracy": {"percent": math.nan, "low_percent": math.nan, "high_percent": math.nan},
@@ -16,25 +20,27 @@ UNCLAIMED = {
 }
 
 
-def accuracy_table(names: list[dict], metrics: list[dict], indicators: list[dict]) -> pd.DataFrame:
+def accuracy_table(
+    names: list[dict], metrics: list[dict], indicators: list[dict], proofs: list[dict]
+) -> pd.DataFrame:
     """Columns: the network's names, its sparsity as counted, signs of a collapse (see
     `collapse.columns`), accuracies in percent with their 95 % intervals, the overestimate in points
-    (claimed minus AutoAttack), and the indicators of attack failure of the claimed protocol and of
-    AutoAttack's APGD, see `flags.columns`. A network without a claimed protocol has one row, with
-    nothing claimed.
+    (claimed minus AutoAttack), the columns of ``proofs`` (see `proofs.proof_columns`), and the
+    indicators of attack failure of the claimed protocol and of AutoAttack's APGD, see
+    `flags.columns`. A network without a claimed protocol has one row, with nothing claimed.
     """
     rows = [
-        _row(name, numbers, found, protocol)
-        for name, numbers, found in zip(names, metrics, indicators, strict=True)
+        _row(name, numbers, found, proof, protocol)
+        for name, numbers, found, proof in zip(names, metrics, indicators, proofs, strict=True)
         for protocol in numbers["claimed"] or [NO_PROTOCOL]
     ]
     return pd.DataFrame(rows)
 
 
-def _row(name: dict, numbers: dict, indicators: dict, protocol: str) -> dict:
+def _row(name: dict, numbers: dict, indicators: dict, proof: dict, protocol: str) -> dict:
     claimed = numbers["claimed"].get(protocol, UNCLAIMED)
     return {
-        **{key: name[key] for key in ("run", "seed", "variant", "method", "unit", "sparsity")},
+        **{key: name[key] for key in NETWORK},
         "dataset": numbers["dataset"],
         "origin": numbers.get("origin", TRAINED),
         "test_samples": numbers["samples"],
@@ -50,6 +56,7 @@ def _row(name: dict, numbers: dict, indicators: dict, protocol: str) -> dict:
         "autoattack_warnings": ";".join(w["kind"] for w in numbers["autoattack_warnings"]),
         "autoattack_unconfirmed": numbers["autoattack_unconfirmed"],
         "overestimate_points": claimed["overestimate_points"],
+        **proof,
         "attacked_for_indicators": indicators["attacked"],
         **columns(indicators["attacks"].get(protocol, {}), "claimed"),
         **columns(indicators["attacks"][APGD], "apgd"),

@@ -37,7 +37,9 @@ class Twins:
 
 @dataclass(frozen=True)
 class Finished:
-    """The tables as the analysis wrote them; ``study`` resolved."""
+    """The tables as the analysis wrote them, and ``averages`` and ``mismatch``, which are over all
+    runs; ``study`` resolved.
+    """
 
     accuracy: pd.DataFrame
     thin_ice: pd.DataFrame
@@ -54,6 +56,9 @@ class Finished:
     overlap: pd.DataFrame = field(default_factory=pd.DataFrame)
     movement: pd.DataFrame = field(default_factory=pd.DataFrame)
     sizes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    preservation: pd.DataFrame = field(default_factory=pd.DataFrame)
+    averages: pd.DataFrame = field(default_factory=pd.DataFrame)
+    mismatch: pd.DataFrame = field(default_factory=pd.DataFrame)
     twins: tuple[Twins, ...] = ()
 
     @property

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from thin_ice.evaluation.same_samples import require_same_samples
 from thin_ice.margins.ice import (
     SETS,
     Correctness,
     boundary_distance,
     compare,
-    require_same_samples,
 )
 from thin_ice.margins.statistics import auroc_with_interval
 
@@ -51,6 +51,7 @@ class Network:
         breaking: the radii at which AutoAttack breaks it; of dense networks, where measured.
         sensitivity: how its difference from the dense network it was made from is expected to
             move each sample; of networks made from a dense one, where measured.
+        certified: what was proved of it, where that was asked.
     """
 
     run: str  # DATASET-MODEL-OBJECTIVE
@@ -63,6 +64,7 @@ class Network:
     rivals: pd.DataFrame | None = None
     breaking: pd.DataFrame | None = None
     sensitivity: pd.DataFrame | None = None
+    certified: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)

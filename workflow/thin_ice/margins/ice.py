@@ -8,17 +8,12 @@ distance eps for robust correctness; a sample is on thin ice when it is close to
 
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
-from thin_ice.errors import ThinIceError
+from thin_ice.evaluation.same_samples import require_same_samples
 
 Correctness = Literal["clean", "robust"]
 SETS = ("kept", "lost", "rescued", "never")
-
-
-class DifferentSamples(ThinIceError):
-    """Two tables that must speak of the same samples do not."""
 
 
 def partition(before: pd.Series, after: pd.Series) -> pd.Series:
@@ -54,13 +49,3 @@ def compare(dense: pd.DataFrame, other: pd.DataFrame, correctness: Correctness) 
     )
     both["set"] = partition(both[f"{column}_dense"], both[f"{column}_other"])
     return both[["sample_id", "label", "set"]]
-
-
-def require_same_samples(first: pd.DataFrame, second: pd.DataFrame, what: str) -> None:
-    """Raise `DifferentSamples` unless both tables hold the same sample ids, in any order."""
-    if not np.array_equal(np.sort(first.sample_id), np.sort(second.sample_id)):
-        shared = len(set(first.sample_id) & set(second.sample_id))
-        raise DifferentSamples(
-            f"{what} are of {len(first)} and of {len(second)} samples with {shared} in common; "
-            "they must be of the same test split"
-        )

@@ -18,6 +18,8 @@ VIEW_COLUMNS = (*PAIR_COLUMNS, "correctness")
 DISTANCE = "distance"
 OTHER_SEED = "other_seed_distance"
 BREAKING = "breaking_distance"
+CERTIFIED = "certified_radius"
+SMOOTHED = "smoothed_radius"
 NORMALISED = "normalised_distance"
 RIVALS = {  # columns of the table of rivals; the sign makes low values expect a loss
     "logit_margin": 1,
@@ -26,7 +28,7 @@ RIVALS = {  # columns of the table of rivals; the sign makes low values expect a
     "steps_to_flip": 1,
     "adversarial_loss": -1,
 }
-PREDICTORS = (DISTANCE, OTHER_SEED, BREAKING, *RIVALS, NORMALISED)
+PREDICTORS = (DISTANCE, OTHER_SEED, BREAKING, CERTIFIED, SMOOTHED, *RIVALS, NORMALISED)
 NO_NORM = ""
 
 Scores = dict[tuple[str, str], Values]
@@ -104,7 +106,8 @@ class View:
         What was not measured is absent. So is the other seed's distance where that seed's network
         is the one compared with: it would know the answer.
         """
-        found = dict(self._distances()) | dict(self._breaking()) | dict(self._rivals())
+        found = dict(self._distances()) | dict(self._breaking())
+        found |= dict(self._certified()) | dict(self._rivals())
         return {key: found[key] for key in sorted(found, key=_place)}
 
     def _distances(self) -> Iterator[tuple[tuple[str, str], Values]]:
@@ -132,6 +135,20 @@ class View:
             ends = [self._values(table, f"{end}_eps") for end in ("standing", "breaking")]
             middle = (ends[0] + ends[1]) / 2
             yield (BREAKING, self.setting.threat_norm), np.abs(middle - self.setting.eps)
+
+    def _certified(self) -> Iterator[tuple[tuple[str, str], Values]]:
+        """The radii themselves, for robust correctness too. A radius is a lower bound of distance:
+        below eps it does not place a robust sample on the other side of the boundary at eps, but
+        says that less is proved. So it grows with what is left until a loss; its distance to eps
+        would make a sample of which nothing is proved as safe as one with twice eps.
+
+        Smoothing's radius is in L2 whatever the threat model and of the smoothed network, so it is
+        no distance of this one in any norm: it stands under none, as the rivals do.
+        """
+        if (table := self.pair.dense.certified) is not None:
+            for name, norm in ((CERTIFIED, self.setting.threat_norm), (SMOOTHED, NO_NORM)):
+                if name in table:
+                    yield (name, norm), self._values(table, name)
 
     def _rivals(self) -> Iterator[tuple[tuple[str, str], Values]]:
         if (table := self.pair.dense.rivals) is not None:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +42,18 @@ def _names(study: Tree) -> None:
 
 
 def _eps(study: Tree) -> None:
-    eps = study["threat"]["eps"]
-    if eps <= 0:
-        raise BadStudy("threat.eps", f"{eps:g}; allowed: more than 0")
-    if study["threat"]["norm"] == "Linf" and eps >= 1:
-        raise BadStudy(
-            "threat.eps",
-            f"{eps:g} covers the whole [0, 1] scale of images; allowed: less than 1 "
-            f"(for {eps:g} grey levels write {eps:g}/255)",
-        )
+    radii = {"threat.eps": study["threat"]["eps"]}
+    if study["certification"] is not None:
+        radii["certification.eps"] = study["certification"]["eps"]
+    for key, eps in radii.items():
+        if eps <= 0:
+            raise BadStudy(key, f"{eps:g}; allowed: more than 0")
+        if study["threat"]["norm"] == "Linf" and eps >= 1:
+            raise BadStudy(
+                key,
+                f"{eps:g} covers the whole [0, 1] scale of images; allowed: less than 1 "
+                f"(for {eps:g} grey levels write {eps:g}/255)",
+            )
 
 
 def _large_repetitions(study: Tree) -> None:
@@ -85,6 +88,16 @@ def _scratch(study: Tree) -> None:
 def _dense_epochs(study: Tree) -> None:
     if study["training"]["dense"]["epochs"] < 1:
         raise BadStudy("training.dense.epochs", "0; allowed: 1 or more")
+    for key, words in _words(study):
+        if not words.get("epochs", 1):
+            raise BadStudy(f"{key}.epochs", "0; allowed: 1 or more, a method alone trains nothing")
+
+
+def _words(study: Tree) -> Iterator[tuple[str, Tree]]:
+    """What the study's objectives train with instead, by the keys where it stands."""
+    for label, objective in study["objectives"].items():
+        for stage, words in objective["training"].items():
+            yield f"objectives.{label}.training.{stage}", words
 
 
 def _selection(study: Tree) -> None:
@@ -288,6 +301,8 @@ def _extra(study: Tree) -> None:
         plans["training.finetune"] = study["training"]["finetune"]
     for label, method in study["methods"].items():
         plans |= {f"methods.{label}.{stage}": method[stage] for stage in ("prune", "finetune")}
+    default = {"epochs": 1, "batch_size": study["training"]["dense"]["batch_size"], "extra": 0}
+    plans |= {key: default | words for key, words in _words(study)}
     for key, plan in plans.items():
         if not plan["extra"] or not plan["epochs"]:
             continue

@@ -17,7 +17,7 @@ from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.attacks.switches import switched
 from thin_ice.attacks.versions import CascadeSettings, version_settings
-from thin_ice.study.plan import DENSE_AGAIN, Network, Study
+from thin_ice.study.plan import Network, Study
 
 Tree = dict[str, Any]
 
@@ -29,6 +29,8 @@ SENSITIVITY_BATCH = 250
 COMPACT_IMAGES = 256  # whose logits are compared
 COMPACT_TIMED = (1, 64)  # images at a time, of which latency is measured
 COMPACT_ROUNDS = 10
+CERTIFY_BATCH = 250
+CROWN_NEURONS = 10_000  # as HYDRA's small network has on CIFAR-10, and more
 JVP = 3  # a forward pass with tangents
 STEPS_AUTOATTACK = 100  # of APGD and FAB, in every version
 STEPS_INDICATORS = 100  # of the APGD among the indicators' attacks
@@ -108,11 +110,14 @@ def adversary_steps(objective: Tree) -> int:
     return objective["options"].get("steps", 0)
 
 
-def bound_passes(method: str, classes: int) -> float:
+def bound_passes(bound: str, classes: int) -> float:
     """One way, beside the network's own: middle and radius of intervals, and the margins through
-    the last layer; linear bounds pass back once for each class.
+    the last layer. Linear bounds pass back once for each class, CROWN's from every neuron on both
+    sides as well; how many those are is not known here, so they are taken for `CROWN_NEURONS`.
     """
-    return 3 + (classes + 0.5 if method == "crown_ibp" else 0)
+    crown_ibp = classes + 0.5
+    back = {"ibp": 0, "crown_ibp": crown_ibp, "crown": 2 * (crown_ibp + CROWN_NEURONS)}
+    return 3 + back[bound]
 
 
 LOSS = {  # of the objectives that are known here, but for bounds; any other is taken for dear
@@ -132,9 +137,9 @@ CLEAN = ("self_distillation",)  # attacks images where it is validated alone
 LENT_STEPS = 10  # of objectives that train without an adversary
 
 
-def training(study: Study, network: Network, stage: str, plan: Tree) -> Work:
+def training(study: Study, network: Network, stage: str) -> Work:
     """A stage of training by its plan."""
-    objective = study.objective(network, stage)
+    objective, plan = study.objective(network, stage), study.plan(network, stage)
     images, held_out = training_images(study, network.parts[0])
     number = classes(study, network.parts[0])
     epoch = over(images, plan["batch_size"], training_passes(objective, plan["batch_size"], number))
@@ -166,13 +171,13 @@ def _reader(entry: Tree) -> Any:
 
 
 def _dense(study: Study, network: Network) -> Work:
-    return training(study, network, "dense", study.resolved["training"]["dense"])
+    return training(study, network, "dense")
 
 
 def _prune(study: Study, network: Network) -> Work:
     method = study.resolved["methods"][network.method]
     looks = LOOKS[method["kind"]](study, network) if method["kind"] in LOOKS else Work()
-    return looks + training(study, network, "prune", method["prune"])
+    return looks + training(study, network, "prune")
 
 
 def _rate_search(study: Study, network: Network) -> Work:
@@ -180,7 +185,8 @@ def _rate_search(study: Study, network: Network) -> Work:
     method = study.resolved["methods"][network.method]
     options, objective = method["options"], study.objective(network, "prune")
     images, held_out = training_images(study, network.parts[0])
-    size, number = method["prune"]["batch_size"], classes(study, network.parts[0])
+    size = study.plan(network, "prune")["batch_size"]
+    number = classes(study, network.parts[0])
     tuned = over(images, size, training_passes(objective, size, number))
     trial = tuned * options["tuning"] + over(held_out, BATCH, validation_passes(objective, number))
     return trial * options["trials"]
@@ -195,7 +201,7 @@ def _mad(study: Study, network: Network) -> Work:
 
 def _snip(study: Study, network: Network) -> Work:
     """A step of training, but for the step."""
-    size = study.resolved["methods"][network.method]["prune"]["batch_size"]
+    size = study.plan(network, "prune")["batch_size"]
     objective, number = study.objective(network, "prune"), classes(study, network.parts[0])
     return _batches(study, network, training_passes(objective, size, number))
 
@@ -206,7 +212,7 @@ def _batches(study: Study, network: Network, passes: float) -> Work:
     """
     method = study.resolved["methods"][network.method]
     images, _ = training_images(study, network.parts[0])
-    size = method["prune"]["batch_size"]
+    size = study.plan(network, "prune")["batch_size"]
     number = method["options"]["batches"] or math.ceil(images / size)
     return over(number * size, size, passes)
 
@@ -221,9 +227,7 @@ LOOKS: dict[str, Callable[[Study, Network], Work]] = {
 
 
 def _finetune(study: Study, network: Network) -> Work:
-    again = network.variant == DENSE_AGAIN
-    whose = study.resolved["training"] if again else study.resolved["methods"][network.method]
-    return training(study, network, "finetune", whose["finetune"])
+    return training(study, network, "finetune")
 
 
 def _selection(study: Study, network: Network) -> Work:
@@ -231,7 +235,7 @@ def _selection(study: Study, network: Network) -> Work:
     method = study.resolved["methods"][network.method]
     protocol = PROTOCOLS[method["claimed"]]
     looks = over(test_images(study, network.parts[0]), BATCH, protocol_passes(protocol))
-    return _finetune(study, network) + looks * _validations(method["finetune"])
+    return _finetune(study, network) + looks * _validations(study.plan(network, "finetune"))
 
 
 # Attacks.
@@ -398,6 +402,15 @@ def _compact(study: Study, network: Network) -> Work:
     return (over(images, images, 1) + timed) * 2
 
 
+def _certify(study: Study, network: Network) -> Work:
+    """Every bound once at eps and once a bisection of the radius; and smoothing's draws."""
+    wanted, dataset = study.resolved["certification"], network.parts[0]
+    looks, noise = 1 + wanted["rounds"], wanted["smoothing"]
+    passes = looks * sum(bound_passes(name, classes(study, dataset)) for name in wanted["bounds"])
+    draws = noise["n0"] + noise["n"] if noise else 0
+    return over(test_images(study, dataset), CERTIFY_BATCH, 1 + passes + draws)
+
+
 STAGES: dict[str, Callable[[Study, Network], Work]] = {
     "dense": _dense,
     "prune": _prune,
@@ -412,6 +425,7 @@ STAGES: dict[str, Callable[[Study, Network], Work]] = {
     "rivals": _rivals,
     "sensitivity": _sensitivity,
     "compact": _compact,
+    "certify": _certify,
 }
 
 

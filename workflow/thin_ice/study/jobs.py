@@ -16,7 +16,7 @@ Files = tuple[str, ...]
 ANALYSED = (  # tables of the analysis that the report reads, in its order
     *("accuracy.csv", "overestimate.csv", "thin_ice.csv", "samples.parquet", "curves.csv"),
     *("optimality.csv", "predictors.csv", "thickness.csv", "joint.csv", "classes.csv"),
-    *("pies.csv", "overlap.csv", "movement.csv", "sizes.csv"),
+    *("pies.csv", "overlap.csv", "movement.csv", "sizes.csv", "preservation.csv"),
 )
 
 
@@ -24,13 +24,14 @@ def planned_jobs(study: Study) -> list[PlannedJob]:
     """The jobs of a study, each after those whose files it reads."""
     jobs = [PlannedJob("study", "study", study.study_job())]
     jobs += [_dataset(study, label) for label in study.resolved["datasets"]]
-    watched = study.watched_networks()
+    watched, certified = study.watched_networks(), study.certified_networks()
     for network in study.networks():
         jobs += _training(study, network)
         jobs += [_selection(study, network)] if network in watched else []
         jobs += _evaluation(study, network)
         jobs += [_beside_distances(study, network)]
         jobs += [_compact(study, network)] if network.pruned else []
+        jobs += [_certification(study, network)] if network in certified else []
         jobs += _thin_ice(study, network) if network.variant == DENSE else []
     jobs += [_analysis(study, run) for run in study.runs()]
     return [*jobs, _report(study)]
@@ -126,6 +127,12 @@ def _compact(study: Study, network: Network) -> PlannedJob:
     return PlannedJob("compact", f"{network.folder}/compact", study.compact_job(network), inputs)
 
 
+def _certification(study: Study, network: Network) -> PlannedJob:
+    inputs = _data(network) | {"model": _model(network.folder)}
+    folder = f"{network.folder}/certified"
+    return PlannedJob("certify", folder, study.certify_job(network), inputs)
+
+
 def _thin_ice(study: Study, network: Network) -> Iterator[PlannedJob]:
     """What is looked for on dense networks alone, beside the distances."""
     folder, inputs = network.folder, _data(network) | {"model": _model(network.folder)}
@@ -148,6 +155,7 @@ def _analysis(study: Study, run: str) -> PlannedJob:
         "indicators": of_run(networks, "indicators/indicators.json"),
         "selection": of_run(study.watched_networks(), "selection/samples.parquet"),
         "sizes": of_run(study.pruned_networks(), "compact/size.json"),
+        "certified": of_run(study.certified_networks(), "certified/certified.parquet"),
         "rivals": of_run(study.dense_networks(), "rivals/rivals.parquet"),
         "breaking": of_run(study.breaking_networks(), "breaking/breaking.parquet"),
         "sensitivity": of_run(study.made_networks(), "sensitivity/sensitivity.parquet"),

@@ -17,7 +17,10 @@ from thin_ice.study.options import entry
 DENSE = "dense"
 DENSE_AGAIN = "dense_again"  # the dense network fine-tuned once more: what training alone changes
 UNPRUNED = "none"  # unit of a network that no method pruned
+UNTUNED = "none"  # stands for the objective of a network that was not fine-tuned
+UNKNOWN_GOAL = "unknown"
 AS_IT_CAME = "as_it_came"  # stands for the objective of a network that is only evaluated
+TRAINS = {"selection": "finetune"}  # stages that train as another does
 UNSAID = ("resources", "rerun_on_upgrade")  # no result depends on them, so no report names them
 Tree = dict[str, Any]
 
@@ -127,6 +130,10 @@ class Study:
         """The networks whose samples' breaking radii are looked for: the dense ones, or none."""
         return self.dense_networks() if self.resolved["breaking"]["rounds"] else []
 
+    def certified_networks(self) -> list[Network]:
+        """The networks of which something is to be proved: all, or none."""
+        return self.networks() if self.resolved["certification"] else []
+
     def runs(self) -> list[str]:
         """Names of the runs, DATASET-MODEL-OBJECTIVE."""
         return list(dict.fromkeys(network.run for network in self.dense_networks()))
@@ -170,6 +177,17 @@ class Study:
         method = self.resolved["methods"].get(network.method, {}) if network.pruned else {}
         return method.get(f"{stage}_objective") or self.resolved["objectives"][network.parts[2]]
 
+    def plan(self, network: Network, stage: str) -> Tree:
+        """How a stage trains a network: the study's or its method's plan, and what the objective
+        has otherwise. Where a method trains nothing, no objective does.
+        """
+        own = network.pruned and stage != "dense"
+        whose = self.resolved["methods"][network.method] if own else self.resolved["training"]
+        words = self.objective(network, stage)["training"].get(stage, {})
+        if not whose[stage]["epochs"]:
+            words = {name: value for name, value in words.items() if name != "epochs"}
+        return whose[stage] | words
+
     def taught(self, network: Network) -> bool:
         """Whether fine-tuning learns from the dense network."""
         kind = self.objective(network, "finetune")["kind"]
@@ -185,7 +203,7 @@ class Study:
         return self._job("dataset", entry, [("datasets", entry["kind"])])
 
     def dense_job(self, network: Network) -> str:
-        return self._training_job("dense", network, self.resolved["training"]["dense"], {})
+        return self._training_job("dense", network, {})
 
     def external_job(self, network: Network) -> str:
         model = self._model(network)
@@ -200,33 +218,32 @@ class Study:
         method = self.resolved["methods"][network.method]
         own = {key: method[key] for key in ("kind", "unit", "options")}
         parameters = {"method": own, "sparsity": network.sparsity}
-        return self._training_job("prune", network, method["prune"], parameters)
+        return self._training_job("prune", network, parameters)
 
     def finetune_job(self, network: Network) -> str:
-        again = network.variant == DENSE_AGAIN
-        whose = self.resolved["training"] if again else self.resolved["methods"][network.method]
-        return self._training_job("finetune", network, whose["finetune"], {})
+        return self._training_job("finetune", network, {})
 
     def selection_job(self, network: Network) -> str:
         method = self.resolved["methods"][network.method]
         parameters = {
             "protocol": {method["claimed"]: vars(PROTOCOLS[method["claimed"]])},
-            "objective": self.objective(network, "finetune"),
         }
-        return self._training_job("selection", network, method["finetune"], parameters)
+        return self._training_job("selection", network, parameters)
 
-    def _training_job(self, stage: str, network: Network, plan: Tree, extra: Tree) -> str:
-        model = self._model(network)
+    def _training_job(self, stage: str, network: Network, extra: Tree) -> str:
+        """``stage``: selection replays fine-tuning."""
+        model, trained = self._model(network), TRAINS.get(stage, stage)
+        objective = self.objective(network, trained)
         parameters = {
             "seed": network.seed,
             "variant": network.variant,
             "model": {key: model[key] for key in ("kind", "normalize", "options")},
-            "objective": self.objective(network, stage),
+            "objective": {key: objective[key] for key in ("kind", "options")},
             "threat": self.resolved["threat"],
-            "plan": plan,
+            "plan": self.plan(network, trained),
             **extra,
         }
-        entries = [("objectives", parameters["objective"]["kind"]), self._architecture(network)]
+        entries = [("objectives", objective["kind"]), self._architecture(network)]
         if "method" in extra:
             entries.append(("methods", extra["method"]["kind"]))
         return self._job(stage, parameters, entries)
@@ -279,6 +296,13 @@ class Study:
         }
         return self._job("indicators", parameters, [self._architecture(network)])
 
+    def certify_job(self, network: Network) -> str:
+        parameters = {
+            "norm": self.resolved["threat"]["norm"],
+            "certification": self.resolved["certification"],
+        }
+        return self._job("certify", parameters, [self._architecture(network)])
+
     def rivals_job(self, network: Network) -> str:
         parameters = {"threat": self.resolved["threat"], "rivals": self.resolved["rivals"]}
         return self._job("rivals", parameters, [self._architecture(network)])
@@ -293,6 +317,7 @@ class Study:
         parameters = {
             "networks": [self.names(one) for one in self.networks() if one.run == run],
             "threat": self.resolved["threat"],
+            "certification": self.resolved["certification"],
             "distances": self._members(),
             "analysis": self.resolved["analysis"],
         }
@@ -304,9 +329,37 @@ class Study:
         return self._job("report", {"study": said, "dense": dense}, [])
 
     def names(self, network: Network) -> Tree:
-        """What names a network in tables: its own names and the unit that its method pruned by."""
-        unit = self.resolved["methods"][network.method]["unit"] if network.pruned else UNPRUNED
-        return network.names | {"unit": unit}
+        """What names a network in tables: its own names, kind and unit of the method that pruned
+        it, and labels and goals of the objectives that it was trained and fine-tuned with.
+        """
+        method = self.resolved["methods"][network.method] if network.pruned else {}
+        trained, tuned = (self._objective_label(network, stage) for stage in ("dense", "finetune"))
+        return network.names | {
+            "unit": method.get("unit", UNPRUNED),
+            "kind": method.get("kind", network.method),
+            "trained_with": trained,
+            "tuned_with": UNTUNED if network.variant == DENSE else tuned,
+            "goal": self._goal(network, "dense"),
+            "tuned_goal": self._goal(network, "finetune"),
+        }
+
+    def _objective_label(self, network: Network, stage: str) -> str:
+        """The label of the objective that a stage has in this study; of one that only a method has,
+        its kind.
+        """
+        if (own := network.parts[2]) == AS_IT_CAME:
+            return own
+        wanted = self.objective(network, stage)
+        listed = self.resolved["objectives"]
+        labels = [name for name in listed if _same(listed[name], wanted)]
+        return own if own in labels else next(iter(labels), wanted["kind"])
+
+    def _goal(self, network: Network, stage: str) -> str:
+        """What the objective of a stage is after; nobody knows it of a network as it came."""
+        if network.parts[2] == AS_IT_CAME:
+            return UNKNOWN_GOAL
+        kind = self.objective(network, stage)["kind"]
+        return entry("objectives", kind).constants["goal"]
 
     def _members(self) -> Tree:
         """By norm, the columns of the attacks that look for distances."""
@@ -330,6 +383,10 @@ class Study:
         if software := {k: v for k, v in reachable(tuple(reached["modules"])) if k in watched}:
             job["software"] = software
         return canonical_json(job)
+
+
+def _same(objective: Tree, other: Tree) -> bool:
+    return all(objective[key] == other[key] for key in ("kind", "options"))
 
 
 @cache

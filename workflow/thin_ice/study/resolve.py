@@ -23,6 +23,7 @@ DATASET_KEYS = {
     "limit_test": None,
     "extra": None,
 }
+OBJECTIVE_KEYS: dict[str, Any] = {"training": {}}
 MODEL_KEYS = {"normalize": False, "checkpoint": None, "only_evaluate": False}
 CHECKPOINT = {
     "file": None,
@@ -44,6 +45,10 @@ AUTOATTACK = {
 }
 # Of the dense network's fine-tuning, which is no method's: Sehwag et al. 2020, as LWM and HYDRA.
 FINETUNE = {"epochs": 100, "lr": 0.01, "schedule": "cosine_per_epoch"}
+BOUNDS = ("ibp", "crown_ibp", "crown")
+CERTIFICATION = {"bounds": ["ibp", "crown_ibp"], "rounds": 10, "smoothing": None}
+# Cohen et al. 2019 draw 100 and 100,000 times; a hundredth of that says as much up to 2.3 sigma.
+SMOOTHING = {"n0": 100, "n": 1000, "alpha": 0.001, "seed": 0}
 RIVALS = {"steps": 10, "seed": 0}
 BREAKING = {"rounds": 3}
 TWINS = 8
@@ -62,13 +67,17 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
     """
     study = {key: raw[key] for key in ("name", "seeds")}
     study["sparsities"] = raw.get("sparsities", [])
-    study["threat"] = {"norm": raw["threat"]["norm"], "eps": _eps(raw["threat"]["eps"])}
+    eps = _eps("threat.eps", raw["threat"]["eps"])
+    study["threat"] = {"norm": raw["threat"]["norm"], "eps": eps}
     study["datasets"] = _entries(raw, "datasets", "datasets", DATASET_KEYS)
     study["models"] = _entries(raw, "models", "architectures", MODEL_KEYS)
     for model in study["models"].values():
         if model["checkpoint"] is not None:
             model["checkpoint"] = CHECKPOINT | model["checkpoint"]
-    study["objectives"] = _entries(raw, "objectives", "objectives", {})
+    study["objectives"] = {
+        label: _objective(f"objectives.{label}", label, options or {})
+        for label, options in sorted(raw.get("objectives", {}).items())
+    }
     training = raw.get("training", {})
     study["training"] = {"dense": _plan({}, training.get("dense", {}), "training.dense")}
     study["methods"] = {
@@ -79,6 +88,7 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
     study["selection_on_test"] = raw.get("selection_on_test", False)
     study["autoattack"] = _autoattack(raw.get("autoattack", {}), study["threat"]["norm"])
     study["distances"] = _distances(raw.get("distances", {}), study["threat"]["norm"])
+    study["certification"] = _certification(raw.get("certification"), study["threat"]["eps"])
     study["breaking"] = BREAKING | raw.get("breaking", {})
     study["twins"] = raw.get("twins", TWINS)
     study["indicators"] = INDICATORS | raw.get("indicators", {})
@@ -89,12 +99,12 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
     return study
 
 
-def _eps(value: float | str) -> float:
+def _eps(key: str, value: float | str) -> float:
     try:
         return fraction(value) if isinstance(value, str) else float(value)
     except (ValueError, ZeroDivisionError):
         allowed = "a number, or a fraction such as 8/255"
-        raise BadStudy("threat.eps", f"{value!r}; allowed: {allowed}") from None
+        raise BadStudy(key, f"{value!r}; allowed: {allowed}") from None
 
 
 def _entries(raw: Mapping, section: str, table: str, own_keys: Tree) -> Tree:
@@ -147,6 +157,15 @@ def _plan(published: Mapping, given: Mapping, key: str) -> Tree:
     return _options(key, read_class(*PLAN), {**published, **given}, {})
 
 
+def _words(given: Mapping, key: str) -> Tree:
+    """What an objective's networks are trained with instead: of each stage's plan the keys that are
+    given, checked and converted.
+    """
+    stages = ((stage, words or {}) for stage, words in sorted(given.items()))
+    plans = {stage: (words, _plan({}, words, f"{key}.{stage}")) for stage, words in stages}
+    return {stage: {name: plan[name] for name in words} for stage, (words, plan) in plans.items()}
+
+
 def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
     key, kind = f"methods.{label}", given.get("kind", label)
     constants = _source(key, "methods", kind).constants
@@ -162,7 +181,7 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
     resolved = _entry(key, "methods", label, given, own)
     for stage in stages:
         objective = resolved[f"{stage}_objective"]
-        resolved[f"{stage}_objective"] = _objective(f"{key}.{stage}_objective", objective)
+        resolved[f"{stage}_objective"] = _own_objective(f"{key}.{stage}_objective", objective, raw)
         published = constants[f"{stage}_plan"]
         words = raw.get("training", {}).get(stage, {}) | given.get(stage, {})
         if not published.get("epochs", 1):
@@ -171,9 +190,24 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
     return resolved
 
 
-def _objective(key: str, given: Mapping | None) -> Tree | None:
-    """The objective that a method prunes or fine-tunes with; None for the run's own."""
-    return _entry(key, "objectives", "", given, {}) if given else None
+def _objective(key: str, label: str, given: Mapping) -> Tree:
+    """An objective, with what its networks are trained with instead."""
+    resolved = _entry(key, "objectives", label, given, OBJECTIVE_KEYS)
+    resolved["training"] = _words(resolved["training"], f"{key}.training")
+    return resolved
+
+
+def _own_objective(key: str, given: Mapping | str | None, raw: Mapping) -> Tree | None:
+    """The objective that a method prunes or fine-tunes with, one of the study's by its label or one
+    spelled out; None for the run's own.
+    """
+    if not isinstance(given, str):
+        return _objective(key, "", given) if given else None
+    labels = raw.get("objectives", {})
+    if given not in labels:
+        allowed = f"{', '.join(sorted(labels))}, or one spelled out with its kind"
+        raise BadStudy(key, f"no objective {given!r} in this study; allowed: {allowed}")
+    return _objective(f"objectives.{given}", given, labels[given] or {})
 
 
 def _dense_again(raw: Mapping, study: Tree) -> Tree:
@@ -199,6 +233,18 @@ def _autoattack(given: Mapping, norm: str) -> Tree:
     for name in ("attacks", *budgets):
         if name in given:
             raise BadStudy(f"autoattack.{name}", "is set by the version; use version: custom")
+    return resolved
+
+
+def _certification(given: Mapping | None, eps: float) -> Tree | None:
+    """What is certified, bounds from the cheapest to the dearest; None where nothing is."""
+    if given is None:
+        return None
+    resolved = {"eps": eps} | CERTIFICATION | dict(given)
+    resolved["eps"] = _eps("certification.eps", resolved["eps"])
+    resolved["bounds"] = sorted(resolved["bounds"], key=BOUNDS.index)
+    if resolved["smoothing"] is not None:
+        resolved["smoothing"] = SMOOTHING | resolved["smoothing"]
     return resolved
 
 

@@ -67,10 +67,11 @@ def lower_margins(bounds: Bounds, labels: Tensor, method: str) -> Tensor:
 
 
 @torch.no_grad()
-def verified(
+def certified_margin(
     model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, method: str
 ) -> Tensor:
-    """Whether each image is certainly classified as its label all over the ball: bool (N,).
+    """The least that the label's logit certainly has above every other's all over the ball, less
+    what rounding may take: float64 (N,), positive where an image is verified.
 
     The model is bounded in evaluation mode, in float64 whatever its own precision; for rounding
     see `thin_ice.verification.rounding`. With ``crown_ibp`` the better of it and ``ibp`` counts.
@@ -81,7 +82,16 @@ def verified(
     """
     network = exact_network(model, images)
     eps = images.new_full((len(images),), threat.eps, dtype=torch.float64)
-    return certain(network, images, labels, threat.norm, eps, method)
+    return certain_margin(network, images, labels, threat.norm, eps, method)
+
+
+def verified(
+    model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, method: str
+) -> Tensor:
+    """Whether each image is certainly classified as its label all over the ball: bool (N,). Raises
+    as `certified_margin`.
+    """
+    return certified_margin(model, images, labels, threat, method) > 0
 
 
 def exact_network(model: nn.Module, images: Tensor) -> Network:
@@ -90,14 +100,14 @@ def exact_network(model: nn.Module, images: Tensor) -> Network:
         return network_of(model, images, torch.float64)
 
 
-def certain(
+def certain_margin(
     network: Network, images: Tensor, labels: Tensor, norm: str, eps: Tensor, method: str
 ) -> Tensor:
-    """Bool (N,): whether every margin is certainly positive within ``eps`` (N,), float64."""
+    """`certified_margin` within ``eps`` (N,), float64, a radius a sample."""
     exact = images.double()
     bounds = Bounds(network, Region(exact, norm, widened(eps, images, norm)))
     lower = lower_margins(bounds, labels, method)
     if method == "crown_ibp":
         lower = torch.maximum(lower, lower_margins(bounds, labels, "ibp"))
     others = lower.scatter(1, labels.unsqueeze(1), torch.inf).amin(1)
-    return others > tolerance(network.logits, network.forward(exact)[-1])
+    return others - tolerance(network.logits, network.forward(exact)[-1])

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from thin_ice.verification.margins import certain, exact_network
+from thin_ice.verification.margins import certain_margin, exact_network
 
 
 @torch.no_grad()
@@ -38,10 +38,10 @@ def certified_radius(
     network = exact_network(model, images)
     predicted = network.logits.argmax(1)
     high = images.new_full((len(images),), upper, dtype=torch.float64)
-    holds = certain(network, images, predicted, threat_norm, high, method)
+    holds = certain_margin(network, images, predicted, threat_norm, high, method) > 0
     low = torch.where(holds, high, 0)
     for _ in range(rounds):
         middle = (low + high) / 2
-        holds = certain(network, images, predicted, threat_norm, middle, method)
+        holds = certain_margin(network, images, predicted, threat_norm, middle, method) > 0
         low, high = torch.where(holds, middle, low), torch.where(holds, high, middle)
     return torch.where(predicted == labels, low, -low)
