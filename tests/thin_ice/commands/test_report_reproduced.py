@@ -276,16 +276,14 @@ def test_what_is_kept_is_counted_on_the_samples_of_each_network_and_its_dense_on
             own = network.variant, str(network.seed), measure
             expected.add(own)
             (row,) = [r for r in printed if (r["variant"], r["seed"], r["measure"]) == own]
-            first, points = (
-                before[measure],
-                [float(a) - float(b) for a, b in zip(before[measure], after, strict=True)],
-            )
+            first = before[measure]
+            lost = [float(a) - float(b) for a, b in zip(first, after, strict=True)]
             kept = hand.kept_percent(first, after, RESAMPLES, SEED)
-            lost = hand.paired_points(points, RESAMPLES, SEED)
-            assert_row(
-                row, **dict(zip(("kept_percent", "kept_low", "kept_high"), kept, strict=True))
-            )
-            assert_row(row, **dict(zip(("points", "points_low", "points_high"), lost, strict=True)))
+            points = hand.paired_points(lost, RESAMPLES, SEED)
+            ends = ("kept_percent", "kept_low", "kept_high")
+            assert_row(row, **dict(zip(ends, kept, strict=True)))
+            ends = ("points", "points_low", "points_high")
+            assert_row(row, **dict(zip(ends, points, strict=True)))
             assert_row(row, dense_percent=100 * hand.share(first), samples=len(first))
             assert_row(row, pruned_percent=100 * hand.share(after))
             protocol = PROTOCOL if measure == "empirical" else "none"
