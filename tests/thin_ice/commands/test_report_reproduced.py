@@ -305,10 +305,23 @@ def test_the_table_of_accuracies_names_objectives_and_what_was_proved(report):
         assert (row["goal"], row["tuned_goal"]) == ("empirical", "empirical")
         found = proved(network)
         for name in ("verified", "smoothed"):
-            flags = found.get(name)
-            ends = [100 * v for v in hand.wilson(sum(flags), len(flags))] if flags else NOTHING
+            ends = [100 * v for v in hand.wilson(sum(found[name]), len(found[name]))]
             columns = (f"{name}_percent", f"{name}_low_percent", f"{name}_high_percent")
             assert_row(row, **dict(zip(columns, ends, strict=True)))
+        assert_row(row, certification_eps=EPS, **contradicted(network))
+
+
+def contradicted(network):
+    """How many proofs an attack contradicts; 0 if all is right."""
+    samples, distances = network.rows("evaluation", "samples"), network.rows("distances")
+    broken = nearer = 0
+    for sample, row in network.rows("certified").items():
+        proved_right = row["verified"] or row["certified_radius"] >= EPS
+        broken += proved_right and not samples[sample]["robust"]
+        signed, radius = distances[sample]["signed_distance_linf"], row["certified_radius"]
+        flip = signed if radius > 0 else -signed
+        nearer += radius != 0 and flip < abs(radius) * (1 - 1e-6)
+    return {"verified_but_broken": broken, "certified_beyond_distance": nearer}
 
 
 def test_the_thin_ice_table_and_its_figures_count_samples_and_pairs(report):
