@@ -31,6 +31,7 @@ rule analyse:
         movement=f"{STUDY_FOLDER}/{{run}}/analysis/movement.csv",
         sizes=f"{STUDY_FOLDER}/{{run}}/analysis/sizes.csv",
         preservation=f"{STUDY_FOLDER}/{{run}}/analysis/preservation.csv",
+        certified=f"{STUDY_FOLDER}/{{run}}/analysis/certified.csv",
         samples=f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet",
         record=f"{STUDY_FOLDER}/{{run}}/analysis/provenance.json",
     log:

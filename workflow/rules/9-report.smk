@@ -1,12 +1,14 @@
 """Figures from the finished tables, and one HTML page that needs nothing else."""
 
 FIGURES = (
-    *("accuracy", "overestimate", "mechanisms", "security"),
+    *("accuracy", "overestimate", "mechanisms", "preservation", "mismatch"),
+    *("certified", "smoothed", "security"),
     *("densities", "distances", "loss_by_distance", "thickness", "auroc", "rivals", "twins"),
     *("classes", "overlap", "movement"),
 )
 RESULTS = (
-    *("headline", "indicators", "overestimate", "optimality"),
+    *("headline", "indicators", "overestimate", "averages", "preservation", "mismatch"),
+    "optimality",
     *("thin_ice", "thickness", "predictors", "joint"),
     *("classes", "pies", "overlap", "movement", "sizes"),
 )
@@ -30,6 +32,7 @@ rule report:
         movement=ancient(analysed("movement.csv")),
         sizes=ancient(analysed("sizes.csv")),
         preservation=ancient(analysed("preservation.csv")),
+        certified=ancient(analysed("certified.csv")),
         twins=ancient(files_of(STUDY.dense_networks(), "twins/twins.parquet")),
         pictures=ancient(files_of(STUDY.dense_networks(), "twins/twins.safetensors")),
     output:
@@ -63,6 +66,6 @@ rule report:
         " --predictors {input.predictors:q} --thickness {input.thickness:q}"
         " --joint {input.joint:q} --classes {input.classes:q} --pies {input.pies:q}"
         " --overlap {input.overlap:q} --movement {input.movement:q} --sizes {input.sizes:q}"
-        " --preservation {input.preservation:q}"
+        " --preservation {input.preservation:q} --certified {input.certified:q}"
         " --twins {input.twins:q} --pictures {input.pictures:q}"
         f"{RECORD_AND_LOG}"

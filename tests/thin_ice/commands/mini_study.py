@@ -106,7 +106,8 @@ FILES = {  # what each stage writes beside its record
     "analyse": (
         *("accuracy.csv", "overestimate.csv", "thin_ice.csv", "curves.csv", "optimality.csv"),
         *("predictors.csv", "thickness.csv", "joint.csv", "classes.csv", "pies.csv"),
-        *("overlap.csv", "movement.csv", "sizes.csv", "preservation.csv", "samples.parquet"),
+        *("overlap.csv", "movement.csv", "sizes.csv", "preservation.csv", "certified.csv"),
+        "samples.parquet",
     ),
 }
 

@@ -1,5 +1,6 @@
 """Small finished tables, made by hand: any number of runs, methods, sparsities and seeds."""
 
+import math
 from dataclasses import replace
 from itertools import combinations
 
@@ -7,14 +8,28 @@ import numpy as np
 import pandas as pd
 
 from thin_ice.attacks.distance_budgets import column
+from thin_ice.evaluation.certified_curves import COLUMNS as CURVES
+from thin_ice.evaluation.certified_curves import CURVE
 from thin_ice.evaluation.flags import INDICATORS, LIMITS
+from thin_ice.evaluation.mismatch import PERCENT, mismatch_table
+from thin_ice.evaluation.preservation import COLUMNS as KEPT
+from thin_ice.evaluation.preservation import NETWORK, averages
 from thin_ice.evaluation.size_table import size_table
+from thin_ice.figures.caveats import DISPROVED
 from thin_ice.figures.finished import Finished, Twins
 
 EPS = 8 / 255
 FMN = {"kind": "fmn", "norm": "Linf", "options": {"steps": 20, "max_stepsize": 1.0}}
 FAB = {"kind": "fab", "norm": "Linf", "options": {"steps": 30, "targets": 3}}
 SETS = ("kept", "lost", "rescued", "never")
+PROOF = {
+    "eps": EPS,
+    "bounds": ["ibp", "crown_ibp"],
+    "rounds": 10,
+    "smoothing": {"sigma": 0.25, "n0": 100, "n": 1000, "alpha": 0.001, "seed": 0},
+}
+NAMES = ("run", "seed", "variant", "method", "sparsity")
+GOALS = {"pgd_at": "empirical", "natural": "benign", "ibp": "verified", "smoothing": "smoothed"}
 VIEWS = (("clean", "Linf"), ("clean", "L2"), ("robust", "Linf"))
 
 
@@ -28,12 +43,17 @@ def make_finished(
     name="digits-net{}-pgd_at",
     method="m{}",
     pictures=(4, 1, 8),
+    objectives=(),
+    certified=True,
     **study,
 ):
     """A study whose lost samples are the nearest to the boundary. ``again``: its dense networks
     are fine-tuned again as a control. ``pictures``: twins a network, their channels and size.
+    ``objectives``: every run with each of them, in place of the one in its name. ``certified``:
+    its networks are verified and smoothed.
     """
     names = [name.format(run) for run in range(runs)]
+    names = [f"{one.rpartition('-')[0]}-{label}" for one in names for label in objectives] or names
     labels = [method.format(index) for index in range(methods)]
     networks = [
         (run, seed, method, sparsity)
@@ -47,6 +67,8 @@ def make_finished(
     ]
     points = pd.concat([part for pair in _pairs(networks, seeds) for part in _parts(pair, samples)])
     accuracy = pd.DataFrame([row for network in networks for row in _accuracies(network, labels)])
+    accuracy = _proved(accuracy, certified)
+    kept = preservation_of(accuracy)
     return Finished(
         accuracy=accuracy,
         thin_ice=thin_ice_of(points),
@@ -54,7 +76,12 @@ def make_finished(
         curves=pd.concat([_curve(network) for network in networks], ignore_index=True),
         optimality=pd.DataFrame([row for network in networks for row in _optimality(network)]),
         overestimate=overestimate_of(accuracy[accuracy.method != "dense_again"]),
-        study=make_study(labels, sparsities, seeds, **study),
+        study=make_study(labels, sparsities, seeds, **study)
+        | {"certification": PROOF if certified else None},
+        preservation=kept,
+        averages=averages(kept),
+        mismatch=mismatch_table(accuracy),
+        certified=certified_of(networks if certified else []),
         **more_tables(points),
         sizes=sizes_of([one for one in networks if one[2] in labels]),
         twins=tuple(make_twins(run, seed, *pictures) for run in names for seed in seeds),
@@ -64,7 +91,19 @@ def make_finished(
 def dense_alone():
     """A study that compares no networks: its tables of comparisons have columns and no rows."""
     finished = make_finished(methods=1, seeds=(0,), samples=20, again=False)
-    empty = ("thin_ice", "samples", "predictors", "thickness", "joint", "classes", "pies")
+    empty = (
+        "preservation",
+        "averages",
+        "mismatch",
+        "certified",
+        "thin_ice",
+        "samples",
+        "predictors",
+        "thickness",
+        "joint",
+        "classes",
+        "pies",
+    )
     tables = {
         name: getattr(finished, name)[:0] for name in (*empty, "overlap", "movement", "sizes")
     }
@@ -92,6 +131,7 @@ def _accuracies(network, labels):
             **{"method": method, "run": run, "seed": seed, "sparsity": sparsity},
             "variant": _variant(method, sparsity),
             "unit": "weight" if sparsity else "none",
+            **_objectives(run, method, labels),
             **{"dataset": "digits", "test_samples": 60, "sparsity_of_prunable": sparsity},
             **{"collapse": "none", "guessing_percent": 10.0, "most_predicted_percent": 12.0},
             "empty_layers": 0,
@@ -146,6 +186,72 @@ def _optimality(network):
             **{"samples": 50, "failed_percent": 2.0, "best_percent": 100 * value - 35},
             **{"median_distance": 0.05, "optimality": value - seed / 100},
         }
+
+
+def _objectives(run, method, labels):
+    """Of every two methods one is fine-tuned after what can be verified; two share a kind."""
+    own = run.split("-")[2]
+    index = labels.index(method) if method in labels else 1
+    tuned = own if index % 2 else "ibp"
+    goals = [GOALS.get(one, "empirical") for one in (own, tuned)]
+    names = {"kind": f"lwm{index // 2}" if method in labels else method, "trained_with": own}
+    names |= {"tuned_with": "none" if method == "dense" else tuned}
+    return names | dict(zip(("goal", "tuned_goal"), goals, strict=True))
+
+
+def _proved(accuracy, certified):
+    """Half of what withstands AutoAttack is verified, more where networks were trained for it."""
+    share = 0.3 + 0.2 * (accuracy.goal == "verified") + 0.2 * (accuracy.tuned_goal == "verified")
+    values = {"verified": share * accuracy.autoattack_percent}
+    values["smoothed"] = accuracy.clean_percent - 30
+    columns = {"certification_eps": EPS if certified else np.nan}
+    for name, percent in values.items():
+        for end, change in (("", 0), ("low_", -2), ("high_", 2)):
+            columns[f"{name}_{end}percent"] = percent + change if certified else np.nan
+    columns |= dict.fromkeys(DISPROVED, 0 if certified else np.nan)
+    return accuracy.assign(**columns)
+
+
+def preservation_of(accuracy):
+    """What is kept by the accuracy table's own numbers, with stand-in intervals."""
+    rows = []
+    dense = accuracy[accuracy.method == "dense"].set_index(["run", "seed", "protocol"])
+    before_any = accuracy[accuracy.method == "dense"].groupby(["run", "seed"]).first()
+    for row in accuracy[accuracy.method != "dense"].to_dict("records"):
+        for measure, name in PERCENT.items():
+            key = row["run"], row["seed"]
+            empirical = measure == "empirical"
+            if math.isnan(row[name]):
+                continue
+            before = dense.loc[(*key, row["protocol"])] if empirical else before_any.loc[key]
+            kept = 100 * row[name] / before[name]
+            rows.append(
+                {one: row[one] for one in NETWORK}
+                | {"collapse": row["collapse"], "dense_collapse": before["collapse"]}
+                | {"measure": measure, "protocol": row["protocol"] if empirical else "none"}
+                | {"samples": 60, "dense_percent": before[name], "pruned_percent": row[name]}
+                | {"kept_percent": kept, "kept_low": kept - 5, "kept_high": kept + 5}
+                | _ends("points", before[name] - row[name], 3)
+            )
+    return pd.DataFrame(rows, columns=KEPT)
+
+
+def certified_of(networks):
+    """Curves that fall twice as fast as those of distances, and steps of the smoothed ones."""
+    parts = [pd.DataFrame(columns=[*NAMES, *CURVES])]
+    for network in networks:
+        curve = _curve(network)
+        names = curve[[*NAMES]].iloc[:1].to_dict("records")[0]
+        attacked = curve.robust_percent
+        proved = (attacked.iloc[0] - 1.9 * (attacked.iloc[0] - attacked)).clip(0)
+        here = np.where(curve.autoattack_percent.notna(), "yes", "no")
+        bounds = {"proof": "bounds", "norm": "Linf", "eps": curve.eps, "certified_percent": proved}
+        parts.append(pd.DataFrame(bounds | {"robust_percent": attacked, "at_eps": here} | names))
+        radii = 0.25 * np.array(CURVE)
+        smooth = {"proof": "smoothing", "norm": "L2", "eps": radii, "robust_percent": np.nan}
+        smooth["certified_percent"] = (attacked.iloc[0] - 30 - 100 * radii).clip(0)
+        parts.append(pd.DataFrame(smooth | {"at_eps": "no"} | names))
+    return pd.concat(parts[1:] or parts, ignore_index=True)[[*NAMES, *CURVES]]
 
 
 def _interval(what, percent):

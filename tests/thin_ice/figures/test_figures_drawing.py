@@ -54,6 +54,10 @@ def test_a_figure_has_a_title_and_labels_with_units(name, finished):
         "overestimate": "(percentage points)",
         "security": "ε (L∞, images on [0, 1])",
         "mechanisms": "percentage points",
+        "preservation": "kept (%)",
+        "mismatch": "fine-tuned with",
+        "certified": "ε (L∞, images on [0, 1])",
+        "smoothed": "radius (L2, images on [0, 1])",
         "auroc": "AUROC of distance",
         "loss_by_distance": "(L∞, images on [0, 1])",
         "distances": "(L∞, images on [0, 1])",
@@ -134,8 +138,8 @@ def test_empty_sets_failed_distances_and_missing_aurocs_are_drawn(name, tmp_path
 def test_a_study_of_dense_networks_alone_is_drawn_and_says_so(name, tmp_path, coarse):
     shown = show(name, dense_alone(), tmp_path)
     assert shown.sentence.endswith(".")
-    if EXHIBITS[name].section in ("thin_ice", "who", "movement"):
-        assert shown.sentence.startswith(("No ", "There are no "))
+    if EXHIBITS[name].section in ("thin_ice", "who", "movement", "preservation", "certified"):
+        assert shown.sentence.startswith(("No ", "There are no ", "Every network was fine-tuned"))
 
 
 @pytest.mark.parametrize("name", EXHIBITS)

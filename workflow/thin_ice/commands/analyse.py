@@ -12,6 +12,7 @@ import pandas as pd
 from thin_ice.commands.job import Job
 from thin_ice.commands.tables import write_csv, write_parquet
 from thin_ice.evaluation import collapse
+from thin_ice.evaluation.certified_curves import certified_curves
 from thin_ice.evaluation.curves import grid, security_curve
 from thin_ice.evaluation.optimality import optimality_table
 from thin_ice.evaluation.overestimate import Evaluated, overestimate_table
@@ -59,6 +60,7 @@ def run(job: Job) -> list[Path]:
         "optimality.csv": _of_networks(names, optimality),
         **{f"{name}.csv": table for name, table in run_tables(networks, setting).items()},
         "sizes.csv": _sizes(job),
+        "certified.csv": _of_networks(names, _certified(networks, measured, wanted)),
         "preservation.csv": preservation_table(outcomes, resamples, seed),
     }
     for name, table in outputs.items():
@@ -126,6 +128,20 @@ def _curves(
             numbers["autoattack"] | contradictions(distances, network.samples, norm, eps),
         )
         for network, distances, numbers in zip(networks, measured, metrics, strict=True)
+    ]
+
+
+def _certified(
+    networks: list[Network], measured: list[pd.DataFrame], wanted: dict
+) -> list[pd.DataFrame]:
+    """What is certified of each network against the radius, over the radii of security curves."""
+    norm, eps = wanted["threat"]["norm"], wanted["threat"]["eps"]
+    noise = (wanted["certification"] or {}).get("smoothing")
+    sigma = noise["sigma"] if noise else None
+    radii = grid(measured, norm, eps)
+    return [
+        certified_curves(network.certified, distances, norm, radii, eps, sigma)
+        for network, distances in zip(networks, measured, strict=True)
     ]
 
 

@@ -17,7 +17,7 @@ PREPARE = None
 TABLES = (
     *("accuracy", "overestimate", "thin_ice", "samples", "curves", "optimality"),
     *("predictors", "thickness", "joint", "classes", "pies", "overlap", "movement"),
-    *("sizes", "preservation"),
+    *("sizes", "preservation", "certified"),
 )
 TWINS = ("twins", "pictures")
 INPUTS = (*TABLES, *TWINS)

@@ -22,6 +22,7 @@ from thin_ice.attacks.checks import checked_logits
 from thin_ice.attacks.modes import under_attack
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split
+from thin_ice.evaluation.certified_curves import CURVE
 from thin_ice.evaluation.metrics import accuracy
 from thin_ice.progress import Progress
 from thin_ice.verification.margins import certified_margin
@@ -30,7 +31,6 @@ from thin_ice.verification.smoothing import ABSTAINS, Smoothing, certified_curve
 
 BATCH = 250
 FARTHEST = 16  # the largest radius that is looked at, in eps
-CURVE = tuple(step / 8 for step in range(33))  # radii of the smoothed curve, in sigma
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,17 @@ from thin_ice.margins.analysis import CONTROLS, SECOND_SEED
 COUNTED = ("broken", "broken_but_farther", "standing", "standing_but_flipped")
 SEPARATED = 0.99  # an AUROC from which on a joint model has next to nothing left to tell
 PUBLISHED_FOR_NORM = "Linf"  # the threat model of the claimed protocols
+DISPROVED = {  # columns of the accuracy table that count samples
+    "verified_but_broken": "verified and yet broken by AutoAttack within the same ε",
+    "certified_beyond_distance": "with a certified radius beyond a flip that was found",
+}
 REENCODED = "-jpeg"  # ends the name of a dataset read from a JPEG copy
 
 
 def caveats(finished: Finished) -> list[str]:
     """Every caveat that applies, the gravest first."""
     return [
+        *unsound(finished.accuracy),
         *jpeg_copy(finished.accuracy),
         *degenerate(finished.accuracy),
         *empty_layers(finished.accuracy),
@@ -42,6 +47,8 @@ def caveats(finished: Finished) -> list[str]:
         *failed_distances(finished.samples),
         *disagreements(finished.curves),
         *too_robust_curves(finished.curves),
+        *lower_bounds(finished.accuracy),
+        *another_network(finished.study),
         same_eps(finished.eps),
         *scaled_protocols(finished.accuracy, finished.study["threat"]),
         POOLED,
@@ -288,6 +295,49 @@ def too_robust_curves(curves: pd.DataFrame) -> list[str]:
         f"{row.robust_percent:.1f} %, above AutoAttack's {row.autoattack_percent:.1f} % and its "
         f"interval's upper end, {row.autoattack_high_percent:.1f} %. Its distances are too large."
         for row in above.itertuples()
+    ]
+
+
+def unsound(accuracy: pd.DataFrame) -> list[str]:
+    """Networks of which something was proved that an attack disproved; there must be none."""
+    if not {*DISPROVED} <= {*accuracy}:
+        return []
+    networks = accuracy.drop_duplicates(["run", "variant", "seed"])
+    return [
+        f"{row['variant']} of {row['run']}, seed {row['seed']}: "
+        f"{counted(int(row[name]), 'sample')} {what}. Nothing that is called verified here can be "
+        "trusted before that is explained."
+        for name, what in DISPROVED.items()
+        for row in networks[networks[name] > 0].to_dict("records")
+    ]
+
+
+def lower_bounds(accuracy: pd.DataFrame) -> list[str]:
+    """What verified accuracy does not say. The gap is to AutoAttack at the same eps alone."""
+    if "verified_percent" not in accuracy:
+        return []
+    networks = accuracy.drop_duplicates(["run", "variant", "seed"]).dropna(
+        subset="verified_percent"
+    )
+    if networks.empty:
+        return []
+    return [
+        f"Verified accuracy is a lower bound ({counted(len(networks), 'network')}, "
+        f"{span(networks.verified_percent.tolist())} %): a sample that is not verified need not be "
+        "breakable, since bounds may be loose, most of all on networks that were not trained for "
+        "them."
+    ]
+
+
+def another_network(study: dict[str, Any]) -> list[str]:
+    """Whom a certificate of smoothing speaks of."""
+    noise = (study.get("certification") or {}).get("smoothing")
+    if not noise:
+        return []
+    return [
+        "Smoothing certifies another network than the one that is attacked and verified: what that "
+        f"one predicts most often under Gaussian noise of σ = {noise['sigma']:g}, in L2. Each "
+        f"certificate may be wrong with probability {noise['alpha']:g}."
     ]
 
 

@@ -59,6 +59,7 @@ class Finished:
     preservation: pd.DataFrame = field(default_factory=pd.DataFrame)
     averages: pd.DataFrame = field(default_factory=pd.DataFrame)
     mismatch: pd.DataFrame = field(default_factory=pd.DataFrame)
+    certified: pd.DataFrame = field(default_factory=pd.DataFrame)
     twins: tuple[Twins, ...] = ()
 
     @property

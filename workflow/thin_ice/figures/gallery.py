@@ -10,20 +10,25 @@ from matplotlib.figure import Figure
 from thin_ice.figures import (
     accuracy,
     auroc,
+    certified,
     classes,
     densities,
     distances,
     loss_by_distance,
     mechanisms,
+    mismatch,
     movement,
     overestimate,
     overlap,
+    preservation,
     rivals,
     security,
+    smoothed,
     thickness,
     twins,
 )
 from thin_ice.figures import ice_sentences as ice
+from thin_ice.figures import kept_sentences as kept
 from thin_ice.figures import sentences as say
 from thin_ice.figures.finished import FEW_SAMPLES, Finished
 from thin_ice.figures.layout import empty
@@ -105,6 +110,61 @@ EXHIBITS = {
         mechanisms.table,
         mechanisms.draw,
         lambda table, _: say.mechanisms_sentence(table),
+    ),
+    "preservation": Exhibit(
+        "preservation",
+        "What pruning keeps",
+        "Every point is a network, seeds apart: what it reaches in percent of what its dense "
+        "network reaches, by the claimed protocol (empirical), AutoAttack, bounds (verified) and "
+        "certificates of smoothing (smoothed). Short lines are means over networks, collapsed ones "
+        "too; stars are the averages that Sehwag et al. (2019) published for networks 10 times "
+        "smaller. A network is trained for a measure if it was trained and fine-tuned after it; "
+        "after benign accuracy all are. Of a dense network that reaches 0 % nothing can be kept: "
+        "it has no point.",
+        ("preservation",),
+        preservation.table,
+        preservation.draw,
+        lambda table, _: kept.preservation_sentence(table),
+        "No network is pruned in this study.",
+    ),
+    "mismatch": Exhibit(
+        "preservation",
+        "Trained with one objective, fine-tuned with another",
+        "A cell a pair of objectives, seeds averaged: what the pruned network reaches and, "
+        "beneath, how far that is from the pair of the same column that was also trained with what "
+        "it was fine-tuned with. Colours have a scale a measure, the same in every row.",
+        ("accuracy",),
+        mismatch.table,
+        mismatch.draw,
+        lambda table, _: kept.mismatch_sentence(table),
+        "Every network was fine-tuned with the objective that trained it.",
+    ),
+    "certified": Exhibit(
+        "certified",
+        "Proved, broken and unknown",
+        "A panel a network, its seeds in one: the share of test samples that are right and proved "
+        "to stay so within ε, and of those that no attack flipped within ε. In between it is "
+        "unknown: not proved, not broken. No sample may be both proved and broken.",
+        ("certified",),
+        certified.table,
+        certified.draw,
+        lambda table, finished: kept.certified_sentence(table, finished.eps),
+        "No radius was certified.",
+    ),
+    "smoothed": Exhibit(
+        "certified",
+        "Certified by smoothing",
+        "Every line is a network under Gaussian noise, which is another network than the one that "
+        "is attacked and verified: the share of test samples that it is certified to classify "
+        "correctly within an L2 ball, a certificate being wrong with the stated probability. A "
+        "sample on which it abstains is not certified.",
+        ("certified",),
+        smoothed.table,
+        smoothed.draw,
+        lambda table, finished: kept.smoothed_sentence(
+            table, finished.study["certification"]["smoothing"]["sigma"]
+        ),
+        "No network was smoothed.",
     ),
     "security": Exhibit(
         "security",

@@ -15,6 +15,7 @@ AVERAGED = {
     "claimed": "claimed_percent",
     "autoattack": "autoattack_percent",
     "overestimate": "overestimate_points",
+    "verified": "verified_percent",
 }
 SIGNS = {
     "seeds_at_chance": "at chance",
@@ -54,7 +55,7 @@ def headline_table(accuracy: pd.DataFrame) -> pd.DataFrame:
         "warnings": groups.autoattack_warnings.agg(_kinds),
         "unconfirmed": groups.autoattack_unconfirmed.sum(),
     }
-    for name, source in AVERAGED.items():
+    for name, source in _measured(accuracy).items():
         columns[f"{name}_mean"] = groups[source].mean()
         columns[f"{name}_sd"] = groups[source].std()
     for source in FLAGGED.values():
@@ -62,13 +63,21 @@ def headline_table(accuracy: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).reset_index()
 
 
+def _measured(accuracy: pd.DataFrame) -> dict[str, str]:
+    """What is averaged: nothing was verified in a study that certifies nothing."""
+    certified = "verified_percent" in accuracy and accuracy.verified_percent.notna().any()
+    return {name: source for name, source in AVERAGED.items() if certified or name != "verified"}
+
+
 def headline_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows of text; the run is a column only where there are several, the unit only
-    where one is not single weights.
+    where one is not single weights, verified accuracy only where something was certified.
     """
     structured = not table.unit.isin(NOT_NAMED).all()
+    certified = "verified_mean" in table
     header = ["network", *["unit"] * structured, "sparsity reached (%)", "seeds", "clean (%)"]
-    header += ["claimed (%)", "by protocol", "AutoAttack (%)", "overestimate (points)", "remark"]
+    header += ["claimed (%)", "by protocol", "AutoAttack (%)", *["verified (%)"] * certified]
+    header += ["overestimate (points)", "remark"]
     rows = [_cells(row, structured) for row in table.to_dict("records")]
     if table.run.nunique() > 1:
         return ["run", *header], [[run, *row] for run, row in zip(table.run, rows, strict=True)]
@@ -76,7 +85,11 @@ def headline_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 
 def _cells(row: dict, structured: bool) -> list[str]:
-    values = {name: spread(row[f"{name}_mean"], row[f"{name}_sd"]) for name in AVERAGED}
+    values = {
+        name: spread(row[f"{name}_mean"], row[f"{name}_sd"])
+        for name in AVERAGED
+        if f"{name}_mean" in row
+    }
     for name, flags in FLAGGED.items():
         values[name] += marks(row[flags])
     return [
@@ -88,6 +101,7 @@ def _cells(row: dict, structured: bool) -> list[str]:
         values["claimed"],
         row["protocol"],
         values["autoattack"],
+        *[values[name] for name in ("verified",) if name in values],
         values["overestimate"],
         "; ".join(_remarks(row)),
     ]

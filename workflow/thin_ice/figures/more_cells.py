@@ -8,6 +8,7 @@ import pandas as pd
 
 from thin_ice.figures.finished import FEW_SAMPLES
 from thin_ice.figures.words import (
+    MEASURES,
     interval,
     norm_name,
     number,
@@ -141,11 +142,55 @@ MOVEMENT: tuple[Column, ...] = (
     ("closer (%)", _number("closer_percent")),
     ("rank correlation", _number("spearman", 2)),
 )
+NETWORK = (("network", _pair()), ("seed", _count("seed")))
+MEASURE = (
+    ("measure", lambda row: MEASURES[row["measure"]]),
+    ("by protocol", lambda row: row["protocol"].replace("none", "–")),
+)
+OBJECTIVES = (("trained with", _text("trained_with")), ("fine-tuned with", _text("tuned_with")))
+PRESERVATION: tuple[Column, ...] = (
+    *NETWORK,
+    *OBJECTIVES,
+    *MEASURE,
+    ("dense (%)", _number("dense_percent")),
+    ("pruned (%)", _number("pruned_percent")),
+    ("kept (%)", _between("kept_percent", 1, "kept_low", "kept_high")),
+    ("lost (points)", _between("points", 1)),
+)
+AVERAGES: tuple[Column, ...] = (
+    ("networks", _pair()),
+    ("measure", lambda row: MEASURES[row["measure"]]),
+    ("over", lambda row: {"all": "all", "own": "trained for it"}[row["over"]]),
+    ("how many", _count("networks")),
+    ("collapsed", _count("collapsed")),
+    ("dense (%)", _number("dense_percent")),
+    ("pruned (%)", _number("pruned_percent")),
+    ("kept (%)", _between("kept_percent", 1, "kept_low", "kept_high")),
+    ("least", _number("lowest")),
+    ("most", _number("highest")),
+    ("published (%)", _number("published_percent")),
+    ("nothing to keep", _count("without_ratio")),
+)
+MISMATCH: tuple[Column, ...] = (
+    ("model", _text("model")),
+    ("data", _text("dataset")),
+    ("method", lambda row: f"{row['kind']} {row['sparsity']:g}"),
+    ("unit", _text("unit")),
+    *OBJECTIVES,
+    *MEASURE,
+    ("accuracy (%)", _number("percent")),
+    ("least", _number("lowest")),
+    ("most", _number("highest")),
+    ("networks", _count("networks")),
+    ("lost to the same objective twice (points)", _number("lost_points")),
+)
 
 
 def cells(table: pd.DataFrame, columns: Sequence[Column]) -> Cells:
-    """Header and rows; the run is a column only where there are several."""
+    """Header and rows; the run is a column only where there are several, and rows of one each."""
     rows = table.to_dict("records")
-    several = len(table) > 0 and table.run.nunique() > 1
+    several = "run" in table and table.run.nunique() > 1
     header = ["run"] * several + [name for name, _ in columns]
-    return header, [[row["run"]] * several + [cell(row) for _, cell in columns] for row in rows]
+    runs = table.run if several else [""] * len(rows)
+    cells = [[cell(row) for _, cell in columns] for row in rows]
+    return header, [[run] * several + row for run, row in zip(runs, cells, strict=True)]

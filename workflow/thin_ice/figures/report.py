@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from thin_ice.figures.caveats import caveats, too_robust_curves
+from thin_ice.figures.caveats import caveats, too_robust_curves, unsound
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.gallery import EXHIBITS, Shown, show
 from thin_ice.figures.indicator_cells import legend
@@ -23,6 +23,8 @@ RECORD = "provenance.json"
 SECTIONS = {  # of the page by id: heading, and the figures and tables that it holds
     "accuracies": ("Accuracy", ("accuracy", "headline", "indicators")),
     "overestimates": ("Overestimate", ("overestimate", "mechanisms")),
+    "preserved": ("What pruning keeps", ("preservation", "averages", "mismatch")),
+    "proved": ("What is proved", ("certified", "smoothed")),
     "security-curves": ("Security curves", ("security", "optimality")),
     "ice": (
         "Thin ice",
@@ -117,6 +119,7 @@ def render(
         "caveats": caveats(finished),
         "legend": legend(),
         "alarms": too_robust_curves(finished.curves),
+        "disproved": unsound(finished.accuracy),
         "results": tables,
         "shown": figures,
         "sections": {

@@ -51,7 +51,7 @@ def draw(curves: pd.DataFrame, finished: Finished) -> Figure:
 
 
 def _panel(ax: Axes, curves: pd.DataFrame, finished: Finished, method: str) -> None:
-    styles, colours = _styles(curves), method_colours(finished.methods)
+    styles, colours = line_styles(curves), method_colours(finished.methods)
     networks = list(curves.groupby(NETWORK[1:], sort=False))
     farthest = curves.eps.max()
     step = min(DODGE, SPREAD / len(networks)) * farthest
@@ -87,7 +87,7 @@ def _check(ax: Axes, rows: pd.DataFrame, offset: float, colour: str, face: str) 
             ax.plot(x, y, "o", ms=13, mfc="none", mec=ALARM, mew=1.8, zorder=5)
 
 
-def _styles(curves: pd.DataFrame) -> dict[float, tuple]:
+def line_styles(curves: pd.DataFrame) -> dict[float, tuple]:
     """A line style a sparsity, dense solid."""
     pruned = sorted(set(curves.sparsity[~curves.method.isin([DENSE, DENSE_AGAIN])]))
     styles = {s: STYLES[index % len(STYLES)] for index, s in enumerate(pruned)}
@@ -95,7 +95,7 @@ def _styles(curves: pd.DataFrame) -> dict[float, tuple]:
 
 
 def _keys(curves: pd.DataFrame, finished: Finished) -> list[Line2D]:
-    pruned = {s: style for s, style in _styles(curves).items() if s}
+    pruned = {s: style for s, style in line_styles(curves).items() if s}
     lines = [key(f"sparsity {s:g}", linestyle=style, color=FADED) for s, style in pruned.items()]
     check = {"marker": "s", "ms": 4.2, "color": FADED}
     again = CONTROL_NAMES[DENSE_AGAIN]

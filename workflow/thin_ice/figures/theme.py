@@ -29,7 +29,10 @@ ALARM = "#C00000"  # what contradicts AutoAttack
 REFERENCE = "#333333"  # boundary, chance and zero lines
 
 SET_COLOURS = {"kept": "#0072B2", "lost": "#D55E00", "rescued": "#009E73", "never": "#555555"}
-MEASURE_COLOURS = {"clean": "#333333", "claimed": "#E69F00", "autoattack": "#0072B2"}
+MEASURE_COLOURS = {
+    **{"clean": "#333333", "claimed": "#E69F00", "autoattack": "#0072B2"},
+    "verified": "#009E73",
+}
 MEASURE_MARKERS = {"clean": "o", "claimed": "^", "autoattack": "s"}
 METHOD_COLOURS = (
     *("#332288", "#44AA99", "#CC6677", "#999933", "#88CCEE"),

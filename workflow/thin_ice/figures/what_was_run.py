@@ -6,7 +6,7 @@ import pandas as pd
 
 from thin_ice.evaluation.outcomes import TRAINED
 from thin_ice.figures.finished import Finished
-from thin_ice.figures.words import attack_name, counted, eps_name, listing, norm_name
+from thin_ice.figures.words import BOUNDS, attack_name, counted, eps_name, listing, norm_name
 from thin_ice.margins.analysis import DENSE, DENSE_AGAIN
 
 AS_IT_CAME = "as_it_came"  # stands for the objective of a run that is only evaluated
@@ -20,6 +20,7 @@ def what_was_run(finished: Finished) -> list[str]:
         _threat(finished),
         _autoattack(finished.study["autoattack"]),
         _distances(finished.study["distances"]["attacks"]),
+        *_certification(finished.study),
     ]
 
 
@@ -103,3 +104,24 @@ def _distances(attacks: list[dict]) -> str:
 
 def _members(attacks: list[dict], norm: str) -> list[str]:
     return [attack_name(one["kind"], one["options"]) for one in attacks if one["norm"] == norm]
+
+
+def _certification(study: dict) -> Iterator[str]:
+    """What was sought to be proved, if anything."""
+    wanted = study.get("certification")
+    if not wanted:
+        return
+    where = f"ε = {eps_name(wanted['eps'])} in {norm_name(study['threat']['norm'])}"
+    bounds = " or ".join(BOUNDS[name] for name in wanted["bounds"])
+    rounds = f", and its certified radius is sought by {counted(wanted['rounds'], 'bisection')}"
+    yield (
+        f"Certified, every network: a sample is verified at {where} if {bounds} proves it"
+        f"{rounds * (wanted['rounds'] > 0)}."
+    )
+    if noise := wanted["smoothing"]:
+        yield (
+            f"Smoothed, every network, by Gaussian noise of σ = {noise['sigma']:g}: "
+            f"{counted(noise['n0'], 'draw')} choose a sample's class and {noise['n']} certify its "
+            f"L2 radius, wrong with probability at most {noise['alpha']:g} (seed "
+            f"{noise['seed']})."
+        )

@@ -18,7 +18,17 @@ PREDICTORS = {
     "steps_to_flip": "PGD steps to flip",
     "adversarial_loss": "adversarial loss",
     "normalised_distance": "distance / predicted change",
+    "certified_radius": "certified radius",
+    "smoothed_radius": "smoothed radius",
 }
+MEASURES = {  # of a network's accuracy, as the analysis calls them
+    "benign": "benign",
+    "empirical": "empirical",
+    "autoattack": "AutoAttack",
+    "verified": "verified",
+    "smoothed": "smoothed",
+}
+BOUNDS = {"ibp": "intervals (IBP)", "crown_ibp": "CROWN-IBP", "crown": "CROWN"}
 
 
 def norm_name(norm: str) -> str:

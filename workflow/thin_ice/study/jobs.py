@@ -17,6 +17,7 @@ ANALYSED = (  # tables of the analysis that the report reads, in its order
     *("accuracy.csv", "overestimate.csv", "thin_ice.csv", "samples.parquet", "curves.csv"),
     *("optimality.csv", "predictors.csv", "thickness.csv", "joint.csv", "classes.csv"),
     *("pies.csv", "overlap.csv", "movement.csv", "sizes.csv", "preservation.csv"),
+    "certified.csv",
 )
 
 
