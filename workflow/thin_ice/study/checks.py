@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from thin_ice.study.plan import AS_IT_CAME, DENSE, DENSE_AGAIN, written
 from thin_ice.study.schema import BadStudy
 
 Tree = dict[str, Any]
+
+# Options of any objective that must be above 0: else there would be an adversary that does nothing,
+# or a division by zero.
+OBJECTIVE_LIMITS = dict.fromkeys(("steps", "rel_step", "temperature", "sigma"), (0, None))
 RESERVED_STUDIES = ("reference", "slurm_logs")  # folders of results/ that are no study's
-AT_LEAST_ONE = ("batches", "steps", "mask_steps")  # of methods' options
-MORE_THAN_NOTHING = ("mask_lr",)
 SECOND_SEED = "second_seed"  # the method column of control pairs in the thin-ice table
 
 
@@ -151,14 +153,23 @@ def _methods(study: Tree) -> None:
 
 
 def _limits(study: Tree) -> None:
-    """Options of methods that are numbers with a meaning between limits only."""
+    """Options of methods and objectives that are numbers with a meaning between limits only."""
+    for label, objective in study["objectives"].items():
+        _within(f"objectives.{label}", objective["options"], OBJECTIVE_LIMITS)
     for label, method in study["methods"].items():
         limits = entry("methods", method["kind"]).constants.get("limits", {})
-        for name, (above, below) in limits.items():
-            value = method["options"][name]
-            if value is not None and not above < value < (math.inf if below is None else below):
-                allowed = f"more than {above}" + (f" and less than {below}" if below else "")
-                raise BadStudy(f"methods.{label}.{name}", f"{value:g}; allowed: {allowed}")
+        _within(f"methods.{label}", method["options"], limits)
+        for stage in ("prune_objective", "finetune_objective"):
+            if method[stage]:
+                _within(f"methods.{label}.{stage}", method[stage]["options"], OBJECTIVE_LIMITS)
+
+
+def _within(place: str, options: Tree, limits: Mapping[str, Sequence]) -> None:
+    for name, (above, below) in limits.items():
+        value = options.get(name)
+        if value is not None and not above < value < (math.inf if below is None else below):
+            allowed = f"more than {above}" + (f" and less than {below}" if below else "")
+            raise BadStudy(f"{place}.{name}", f"{value:g}; allowed: {allowed}")
 
 
 def _teachers(study: Tree) -> None:
