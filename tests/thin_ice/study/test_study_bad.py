@@ -127,6 +127,16 @@ BAD = [
     ("methods.hydra.prune", {"epochs": "3"}, ["methods.hydra.prune.epochs", "'3'", "integer"]),
     ("methods", {}, ["methods", "at least 1"]),
     ("objectives.pgd", {}, ["objectives.pgd.kind", "natural, pgd_at, trades, mart"]),
+    ("objectives.pgd_at.steps", 0, ["objectives.pgd_at.steps", "0; allowed: more than 0"]),
+    ("objectives.pgd_at.rel_step", -1, ["objectives.pgd_at.rel_step", "-1; allowed: more than 0"]),
+    *(
+        (
+            f"methods.pwoa.{stage}_objective",
+            {"kind": "self_distillation", name: 0},
+            [f"methods.pwoa.{stage}_objective.{name}", "0; allowed: more than 0"],
+        )
+        for stage, name in [("prune", "temperature"), ("finetune", "sigma"), ("prune", "steps")]
+    ),
     ("objectives.pgd_at.mode", "training", ["objectives.pgd_at.mode", "eval, train"]),
     ("models.resnet", {}, ["models.resnet.kind", "resnet18"]),
     ("models.digits_cnn.only_evaluate", True, ["only_evaluate", "with a checkpoint only"]),

@@ -50,7 +50,12 @@ class Mixtrain(Verified):
     goal: ClassVar[Goal] = "verified"
     teacher: ClassVar[bool] = False
     bounds: ClassVar[str] = "crown_ibp"
-    limits: ClassVar[dict] = {"eps": [0, None], "samples": [0, None], "growth_every": [0, None]}
+    limits: ClassVar[dict] = {
+        "eps": [0, None],
+        "samples": [0, None],
+        "growth_every": [0, None],
+        "rel_step": [0, None],
+    }
     ranges: ClassVar[dict] = {
         "probability": [0, 1],
         "warmup": [0, 1],

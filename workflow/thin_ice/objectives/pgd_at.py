@@ -25,6 +25,7 @@ class PgdAt(UnderAttack):
 
     goal: ClassVar[Goal] = "empirical"
     teacher: ClassVar[bool] = False
+    limits: ClassVar[dict] = {"steps": [0, None], "rel_step": [0, None]}
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
         logits = model(

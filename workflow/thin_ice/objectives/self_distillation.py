@@ -50,6 +50,12 @@ class SelfDistillation(UnderAttack):
 
     goal: ClassVar[Goal] = "empirical"
     teacher: ClassVar[bool] = True
+    limits: ClassVar[dict] = {
+        "temperature": [0, None],
+        "sigma": [0, None],
+        "steps": [0, None],
+        "rel_step": [0, None],
+    }
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
         logits, hidden = with_hidden(model, images)

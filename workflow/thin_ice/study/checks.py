@@ -15,9 +15,8 @@ from thin_ice.study.plan import AS_IT_CAME, DENSE, DENSE_AGAIN, written
 from thin_ice.study.schema import BadStudy
 
 Tree = dict[str, Any]
+
 RESERVED_STUDIES = ("reference", "slurm_logs")  # folders of results/ that are no study's
-AT_LEAST_ONE = ("batches", "steps", "mask_steps")  # of methods' options
-MORE_THAN_NOTHING = ("mask_lr",)
 SECOND_SEED = "second_seed"  # the method column of control pairs in the thin-ice table
 
 
