@@ -16,15 +16,15 @@ LARGEST_STEP = 1e15  # of a value, per slope
 class Region:
     """All images in [0, 1] within ``eps`` of ``images``, a radius a sample.
 
-    In L-infinity this is a box. The least value of a linear function over the ball of L2 or L1 cut
-    to the box is that of its Lagrange dual: with room r_i between the image and the box in the
-    direction in which a_i falls, and any t > 0,
+    In L-infinity this is a box. In L1 and L2 the least value of a linear function over the ball cut
+    to the box is found exactly, from the room r_i between the image and the box in the direction in
+    which a_i falls. In L1 the values with the largest |a_i| move first, each as far as it has room,
+    until eps is used up. In L2 each moves by d_i = min(|a_i| / t, r_i), where t follows from sorting
+    the knots at which a value meets the box; the value is that of the Lagrange dual,
 
-        L1   - sum r_i max(|a_i| - t, 0) - t eps
-        L2   sum (t d_i^2 / 2 - |a_i| d_i) - t eps^2 / 2,   d_i = min(|a_i| / t, r_i)
+        sum (t d_i^2 / 2 - |a_i| d_i) - t eps^2 / 2,
 
-    is a lower bound, and the best t makes it exact. It follows from sorting the knots at which a
-    value meets the box, so that rounding there costs tightness and never soundness.
+    a lower bound for any t > 0, so that rounding in t costs tightness and never soundness.
     """
 
     images: Tensor  # (N, C, H, W)
@@ -54,12 +54,10 @@ def _fall_l1(steepness: Tensor, room: Tensor, eps: Tensor) -> Tensor:
     """How far sum a_i d_i can fall with sum |d_i| <= eps: the steepest values move first, each as
     far as it has room. Steepness |a| and room (N, S, D), eps (N, 1, 1).
     """
-    with torch.no_grad():
-        steepest, order = steepness.sort(dim=2, descending=True)
-        used = room.gather(2, order).cumsum(2)
-        last = (used < eps).sum(2, keepdim=True)  # the value that uses up eps, if any does
-        price = F.pad(steepest, (0, 1)).gather(2, last)
-    return (room * (steepness - price).clamp_min(0)).sum(2) + (price * eps).squeeze(2)
+    steepest, order = steepness.sort(dim=2, descending=True)
+    rooms = room.gather(2, order)
+    left = (eps - rooms.cumsum(2) + rooms).clamp_min(0)
+    return (steepest * torch.minimum(rooms, left)).sum(2)
 
 
 def _fall_l2(steepness: Tensor, room: Tensor, eps: Tensor) -> Tensor:
@@ -84,7 +82,8 @@ def _step_l2(steepness: Tensor, room: Tensor, eps: Tensor) -> Tensor:
     used = resting[..., :-1] + knots.square() * moving
     first = (used < eps.square()).sum(2, keepdim=True)
     left = (eps.square() - resting.gather(2, first)).clamp_min(0)
-    step = (left / F.pad(moving, (0, 1)).gather(2, first).clamp_min(tiny)).sqrt()
+    still_moving = F.pad(moving, (0, 1)).gather(2, first)
+    step = torch.where(still_moving > 0, left / still_moving, torch.inf).sqrt()
     return step.clamp(1 / LARGEST_STEP, LARGEST_STEP)
 
 
