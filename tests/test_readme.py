@@ -153,7 +153,9 @@ def test_the_findings_on_methods_are_those_of_the_reference_study():
     assert (told + "`random_filter` {4}").format(*found) in text
     clean = accuracy.clean_percent["pwoa_filter", 0.95, 0]
     assert f"95 %: {clean:.1f} clean, {at('pwoa_filter', 0.95)} robust" in text
-    assert f"collapses** on this network: {at('mad', 0.9)} at 90 %" in text
+    clean = accuracy.clean_percent["mad", 0.9, 0]
+    told = f"collapses** on this network: {at('mad', 0.9)} at 90 % ({clean:.1f} clean), which is "
+    assert told + f"less than a random mask keeps ({at('random_mask', 0.9)})" in text
     assert "at_chance" in accuracy.collapse["mad", 0.99, 0]
     assert "at_chance" in accuracy.collapse["harp_uniform", 0.99, 0]
     assert f"at chance at 99 % ({at('harp', 0.99)} as learned)" in text

@@ -38,6 +38,7 @@ STRANGERS = {
     "models": {"data"},
     "sparsity": {"data", "models"},
     "attacks": {"data", "models"},
+    "verification": {"data", "models"},
     "objectives": {"data", "models"},
     "pruning": {"objectives"},
     "evaluation": {"pruning", "training", "objectives"},

@@ -16,7 +16,7 @@ LINES = [(table, name) for table, lines in tables.TABLES.items() for name in lin
 MEMBERS = {
     "datasets": {"read", "missing", "sources", "test_size", "train_size", "shape", "classes"},
     "architectures": {"build"},
-    "objectives": {"robust", "loss", "perturb"},
+    "objectives": {"goal", "teacher", "loss", "perturb", "withstands"},
     "distance_attacks": {"search", "norms", "misclassified"},
     "methods": {"pruner", "units", "claimed", "prune_plan", "finetune_plan"},
 }

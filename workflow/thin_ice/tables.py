@@ -30,6 +30,10 @@ OBJECTIVES = {
     "trades": "thin_ice.objectives.trades:Trades",
     "mart": "thin_ice.objectives.mart:Mart",
     "self_distillation": "thin_ice.objectives.self_distillation:SelfDistillation",
+    "ibp": "thin_ice.objectives.ibp:Ibp",
+    "crown_ibp": "thin_ice.objectives.crown_ibp:CrownIbp",
+    "mixtrain": "thin_ice.objectives.mixtrain:Mixtrain",
+    "smoothing": "thin_ice.objectives.smoothing:Smoothing",
 }
 
 METHODS = {

@@ -46,6 +46,11 @@ STUDY = study_from(
                 {"kind": "fab", "norm": "Linf", "steps": 3, "targets": 2},
             ]
         },
+        "certification": {
+            "bounds": ["ibp", "crown_ibp"],
+            "rounds": 2,
+            "smoothing": {"sigma": 0.1, "n0": 5, "n": 30, "alpha": 0.01},
+        },
         "breaking": {"rounds": 1},
         "twins": 3,
         "indicators": {"samples": 10, "points": 2},
@@ -91,6 +96,7 @@ FILES = {  # what each stage writes beside its record
     "autoattack": ("outcomes.parquet", "examples.safetensors", "checks.json"),
     "evaluate": ("samples.parquet", "metrics.json"),
     "distances": ("distances.parquet",),
+    "certify": ("certified.parquet", "certified.json"),
     "breaking": ("breaking.parquet",),
     "twins": ("twins.safetensors", "twins.parquet"),
     "indicators": ("indicators.parquet", "indicators.json"),

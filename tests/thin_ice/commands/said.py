@@ -315,6 +315,8 @@ def auroc(report):
 
 RIVAL_NAMES = {
     "breaking_distance": "AutoAttack's breaking ε",
+    "certified_radius": "certified radius",
+    "smoothed_radius": "smoothed radius",
     "logit_margin": "logit margin",
     "confidence_variance": "confidence p(1−p)",
     "gradient_norm": "gradient norm",

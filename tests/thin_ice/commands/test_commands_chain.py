@@ -167,8 +167,54 @@ def test_the_analysis_has_every_predictor_that_was_measured(root):
     rows = pd.read_csv(root / RUN / "analysis" / "predictors.csv")
     assert set(rows.predictor) == set(PREDICTORS) - {"other_seed_distance"}
     counts = rows.groupby(["other", "correctness"]).size().unstack()
-    assert (counts.clean == 7).all()
-    assert (counts.robust == 8).all()
+    assert (counts.clean == 9).all()
+    assert (counts.robust == 10).all()
+
+
+def test_every_network_is_held_against_what_was_proved_of_it(root):
+    """Each proof is of the evaluated samples, and no attack contradicts one."""
+    accuracy = pd.read_csv(root / RUN / "analysis" / "accuracy.csv").set_index("variant")
+    assert (accuracy.certification_eps == STUDY.resolved["threat"]["eps"]).all()
+    assert (accuracy[["verified_but_broken", "certified_beyond_distance"]] == 0).all(axis=None)
+    for network in STUDY.networks():
+        proofs = pd.read_parquet(root / network.folder / "certified" / "certified.parquet")
+        samples = pd.read_parquet(root / network.folder / "evaluation" / "samples.parquet")
+        assert proofs.sample_id.tolist() == samples.sample_id.tolist()
+        assert not (proofs.verified & ~samples.robust).any()
+        told = accuracy.loc[[network.variant]]
+        assert told.verified_percent.to_numpy() == pytest.approx(
+            100 * proofs.verified.mean(), rel=1e-5
+        )
+        certain = 100 * (proofs.smoothed_radius > 0).mean()
+        assert told.smoothed_percent.to_numpy() == pytest.approx(certain, rel=1e-5)
+
+
+def test_what_pruning_preserves_is_told_by_every_measure(root):
+    rows = pd.read_csv(root / RUN / "analysis" / "preservation.csv")
+    measures = {"benign", "empirical", "autoattack", "verified", "smoothed"}
+    for network in STUDY.made_networks():
+        own = set(rows.measure[rows.variant == network.variant])
+        assert own == measures - ({"empirical"} if network.variant == "dense_again" else set())
+
+
+def test_where_nothing_is_proved_the_analysis_does_without(root, tmp_path):
+    (step,) = (step for step in STEPS if step.stage == "analyse")
+    inputs = {
+        name: [] if name == "certified" else [str(root / path) for path in paths]
+        for name, paths in step.inputs.items()
+    }
+    run(replace(step, inputs=inputs), tmp_path)
+    tables = [
+        [pd.read_csv(folder / step.folder / f"{name}.csv") for folder in (root, tmp_path)]
+        for name in ("accuracy", "preservation", "predictors")
+    ]
+    told = [name for name in tables[0][0] if name.startswith(("verified", "smoothed", "certif"))]
+    assert len(told) == 9
+    assert tables[0][1][told].isna().all(axis=None)
+    pd.testing.assert_frame_equal(*(one.drop(columns=told) for one in tables[0]))
+    for (whole, without), column in zip(tables[1:], ("measure", "predictor"), strict=True):
+        kept = whole[~whole[column].str.contains("verified|smoothed|certified")]
+        assert without[column].tolist() == kept[column].tolist()
 
 
 def test_without_rivals_breaking_radii_and_sensitivities_the_analysis_does_without(root, tmp_path):
@@ -181,7 +227,7 @@ def test_without_rivals_breaking_radii_and_sensitivities_the_analysis_does_witho
     run(replace(step, inputs=inputs), tmp_path)
     tables = [root / step.folder, tmp_path / step.folder]
     rows = pd.read_csv(tables[1] / "predictors.csv")
-    assert set(rows.predictor) == {"distance"}
+    assert set(rows.predictor) == {"distance", "certified_radius", "smoothed_radius"}
     for name in set(step.files) - {"predictors.csv", "joint.csv"}:
         assert (tables[0] / name).read_bytes() == (tables[1] / name).read_bytes(), name
 

@@ -10,6 +10,7 @@ import yaml
 from mini_study import call
 from tiny_study import TINY, run_job, tiny_study
 
+from thin_ice.commands.compact import _batch
 from thin_ice.data.split import load_part
 from thin_ice.models.artifact import save_model
 from thin_ice.models.network import Architecture
@@ -103,6 +104,7 @@ def test_times_are_in_the_record_and_in_no_file(half):
         assert set(times) == {"dense", "compact"}
         assert all(0 < time < 1000 for time in times.values())
     assert 0 <= noted["largest_logit_difference"] <= 1e-5
+    assert noted["largest_logit_difference_float64"] is None  # float32 was enough
 
 
 def test_the_same_network_gives_the_same_bytes(root, half):
@@ -132,6 +134,13 @@ def test_a_group_without_a_living_channel_is_told(root):
     assert [one["kept"] for one in size["channels"].values()] == [1, 1, 1]
 
 
+def test_a_batch_has_as_many_images_as_it_says_however_few_there_are():
+    images = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 1, 8, 8)
+    for size in (1, 3, 7):
+        batch = _batch(images, size)
+        assert batch[:, 0, 0, 0].tolist() == [number % 3 for number in range(size)]
+
+
 def study_file(root):
     """The resolved study, as its first job would save it."""
     run_job(JOBS[0], root)
@@ -143,8 +152,10 @@ def test_the_tool_prints_a_row_a_network_with_its_latencies(root, capsys):
     assert status == 0
     header, _, row = capsys.readouterr().out.strip().splitlines()[-3:]
     found = dict(zip(cells_of(header), cells_of(row), strict=True))
-    times = read_record(root / COMPACT.folder / "provenance.json").run["latency_ms"]["64"]
+    noted = read_record(root / COMPACT.folder / "provenance.json").run
+    times = noted["latency_ms"]["64"]
     assert found["network"] == "lwm 0.5"
+    assert found["logits differ by"] == f"{noted['largest_logit_difference']:.1g}"
     assert found["parameters"] == f"{DENSE:,}"
     assert found["parameters compact (%)"] == f"{100 * HALF / DENSE:.1f}"
     assert (found["device"], found["threads"]) == ("cpu", "1")

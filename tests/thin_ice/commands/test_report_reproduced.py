@@ -276,16 +276,14 @@ def test_what_is_kept_is_counted_on_the_samples_of_each_network_and_its_dense_on
             own = network.variant, str(network.seed), measure
             expected.add(own)
             (row,) = [r for r in printed if (r["variant"], r["seed"], r["measure"]) == own]
-            first, points = (
-                before[measure],
-                [float(a) - float(b) for a, b in zip(before[measure], after, strict=True)],
-            )
+            first = before[measure]
+            lost = [float(a) - float(b) for a, b in zip(first, after, strict=True)]
             kept = hand.kept_percent(first, after, RESAMPLES, SEED)
-            lost = hand.paired_points(points, RESAMPLES, SEED)
-            assert_row(
-                row, **dict(zip(("kept_percent", "kept_low", "kept_high"), kept, strict=True))
-            )
-            assert_row(row, **dict(zip(("points", "points_low", "points_high"), lost, strict=True)))
+            points = hand.paired_points(lost, RESAMPLES, SEED)
+            ends = ("kept_percent", "kept_low", "kept_high")
+            assert_row(row, **dict(zip(ends, kept, strict=True)))
+            ends = ("points", "points_low", "points_high")
+            assert_row(row, **dict(zip(ends, points, strict=True)))
             assert_row(row, dense_percent=100 * hand.share(first), samples=len(first))
             assert_row(row, pruned_percent=100 * hand.share(after))
             protocol = PROTOCOL if measure == "empirical" else "none"
@@ -307,10 +305,23 @@ def test_the_table_of_accuracies_names_objectives_and_what_was_proved(report):
         assert (row["goal"], row["tuned_goal"]) == ("empirical", "empirical")
         found = proved(network)
         for name in ("verified", "smoothed"):
-            flags = found.get(name)
-            ends = [100 * v for v in hand.wilson(sum(flags), len(flags))] if flags else NOTHING
+            ends = [100 * v for v in hand.wilson(sum(found[name]), len(found[name]))]
             columns = (f"{name}_percent", f"{name}_low_percent", f"{name}_high_percent")
             assert_row(row, **dict(zip(columns, ends, strict=True)))
+        assert_row(row, certification_eps=EPS, **contradicted(network))
+
+
+def contradicted(network):
+    """How many proofs an attack contradicts; 0 if all is right."""
+    samples, distances = network.rows("evaluation", "samples"), network.rows("distances")
+    broken = nearer = 0
+    for sample, row in network.rows("certified").items():
+        proved_right = row["verified"] or row["certified_radius"] >= EPS
+        broken += proved_right and not samples[sample]["robust"]
+        signed, radius = distances[sample]["signed_distance_linf"], row["certified_radius"]
+        flip = signed if radius > 0 else -signed
+        nearer += radius != 0 and flip < abs(radius) * (1 - 1e-6)
+    return {"verified_but_broken": broken, "certified_beyond_distance": nearer}
 
 
 def test_the_thin_ice_table_and_its_figures_count_samples_and_pairs(report):

@@ -133,6 +133,17 @@ def test_claimed_protocols_are_kept_apart_and_count_a_network_once_elsewhere():
     }
 
 
+def test_a_claim_is_held_against_one_by_the_same_protocol_alone():
+    values = {"clean": 50.0, "claimed": 40.0}
+    mixed = network("pgd_at", "ibp", values, "lwm_ibp")
+    matched = network("ibp", "ibp", {"clean": 60.0, "claimed": 70.0}, protocol="other")
+    found = table(mixed, matched)
+    assert cell(found, "pgd_at", "ibp", "benign").lost_points == 10
+    assert math.isnan(cell(found, "pgd_at", "ibp", "empirical").lost_points)
+    found = table(mixed, matched | {"protocol": "pgd"})
+    assert cell(found, "pgd_at", "ibp", "empirical").lost_points == 30
+
+
 def test_dense_networks_are_no_pair():
     again = dense("ibp", variant="dense_again", method="dense_again", tuned_with="ibp")
     assert not table(dense("pgd_at"), *PAIRS, again).isin(["dense", "dense_again"]).any(axis=None)

@@ -109,3 +109,17 @@ def test_gaps_beyond_the_tensor_are_refused():
 def test_parts_of_no_one_encoding_are_refused(kinds):
     with pytest.raises(ModelError, match="allowed are dense, or values and one of bits and gaps"):
         decode({kind: torch.zeros(1, dtype=torch.uint8) for kind in kinds}, (1,))
+
+
+def test_bits_for_another_number_of_places_are_refused_before_memory_is_asked_for():
+    bits = {"values": torch.ones(1), "bits": torch.tensor([1], dtype=torch.uint8)}
+    assert decode(bits, (8,)).tolist() == [1.0] + [0.0] * 7
+    for size in (9, 10**15):
+        with pytest.raises(ModelError, match=rf"1 bytes of bits for {size} places"):
+            decode(bits, (size,))
+
+
+@pytest.mark.parametrize("kind", ["bits", "gaps"])
+def test_places_that_are_no_bytes_are_refused(kind):
+    with pytest.raises(ModelError, match=r"places of torch.float32, allowed is torch.uint8"):
+        decode({"values": torch.ones(1), kind: torch.ones(1)}, (8,))

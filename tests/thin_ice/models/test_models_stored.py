@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from thin_ice import tables
 from thin_ice.errors import ModelError
+from thin_ice.models import stored
 from thin_ice.models.artifact import load_model
 from thin_ice.models.network import Architecture
 from thin_ice.models.stored import load_stored, save_stored, stored_bytes
@@ -139,6 +140,8 @@ LINEAR = "network.linear.weight"
         ({"format": "thin-ice-model-1"}, "has format 'thin-ice-model-1'; expected"),
         ({"architecture": "{}"}, "not an architecture"),
         ({"shapes": "[]"}, "usable"),
+        ({"shapes": "5"}, "usable"),
+        ({"shapes": "{}"}, "a dense tensor and a shape, or neither"),
         ({"shapes": json.dumps({LINEAR: [10, 9]})}, "which do not fit|neither"),
         ({"gone": [f"values.{LINEAR}"]}, f"'{LINEAR}' is stored as"),
         ({"gone": ["dense.network.linear.bias"]}, "Missing key"),
@@ -155,6 +158,36 @@ def test_a_file_that_is_no_stored_network_is_refused_with_its_path(change, said,
     forge(path, **change)
     message = refused(path)
     assert any(one in message for one in said.split("|")), message
+
+
+@pytest.mark.parametrize("shape", [[-10, -64], [10**15], [6.4, 100], "10", None])
+def test_a_shape_that_no_tensor_has_is_refused(shape, path):
+    save_stored(path, sparse(WIDE), WIDE)
+    with safe_open(path, framework="pt") as file:
+        shapes = json.loads(file.metadata()["shapes"])
+    forge(path, shapes=json.dumps(shapes | {LINEAR: shape}))
+    refused(path)
+
+
+def test_a_layer_without_any_weight_is_refused(path):
+    save_stored(path, sparse(WIDE), WIDE)
+    with safe_open(path, framework="pt") as file:
+        shapes = json.loads(file.metadata()["shapes"])
+        parts = [name for name in file.keys() if name.partition(".")[2] == LINEAR]  # noqa: SIM118
+    forge(path, gone=parts, shapes=json.dumps({n: s for n, s in shapes.items() if n != LINEAR}))
+    assert LINEAR in refused(path)
+
+
+def test_dense_bytes_do_not_depend_on_the_memory_format():
+    model = WIDE.build(seed=0)
+    expected = stored_bytes(model, WIDE, sparse=False)
+    assert stored_bytes(model.to(memory_format=torch.channels_last), WIDE, sparse=False) == expected
+
+
+def test_a_convolution_in_groups_takes_the_size_of_its_weight():
+    convolution = torch.nn.Conv2d(8, 8, 3, groups=2, device="meta")
+    stored._take_size(convolution, torch.Size((6, 2, 3, 3)))
+    assert str(convolution) == str(torch.nn.Conv2d(4, 6, 3, groups=2))
 
 
 def test_layers_that_do_not_fit_each_other_are_refused(path):

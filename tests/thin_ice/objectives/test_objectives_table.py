@@ -10,6 +10,8 @@ import torch
 from thin_ice import tables
 from thin_ice.attacks.balls import LP_NORM
 from thin_ice.attacks.threat import ThreatModel
+from thin_ice.study.options import entry
+from thin_ice.verification.margins import verified
 
 PASSES = {  # of the training network per step, all in training mode
     "natural": 1,
@@ -17,15 +19,19 @@ PASSES = {  # of the training network per step, all in training mode
     "trades": 2,
     "mart": 2,
     "self_distillation": 1,
+    "ibp": 1,
+    "crown_ibp": 1,
+    "mixtrain": 1,
+    "smoothing": 2,
 }
+STEPPED = [name for name in tables.OBJECTIVES if "steps" in entry("objectives", name).options]
 walks = pytest.mark.parametrize("name", tables.OBJECTIVES)
 
 
 def objective(name, **options):
-    kind = tables.load("objectives", name)
-    if name != "natural":
+    if name in STEPPED:
         options = {"steps": 3, **options}
-    return kind(**options)
+    return tables.load("objectives", name)(**options)
 
 
 def buffers(model):
@@ -60,6 +66,10 @@ def test_correct_counts_predictions_and_stays_out_of_the_graph(network, images, 
         ("pgd_at", False),
         ("mart", False),
         ("self_distillation", True),
+        ("ibp", True),
+        ("crown_ibp", True),
+        ("mixtrain", False),
+        ("smoothing", True),
     ],
 )
 def test_correct_counts_clean_or_adversarial_predictions_as_the_loss_takes_them(
@@ -116,7 +126,7 @@ def test_perturbed_images_lie_in_the_ball_and_in_the_box(network, images, labels
     assert attacked.min() >= 0
     assert attacked.max() <= 1
     assert not attacked.requires_grad
-    assert objective(name).robust == bool(size.any())
+    assert (objective(name).goal != "benign") == bool(size.any())
 
 
 @walks
@@ -137,7 +147,58 @@ def test_batch_norm_sees_each_pass_of_the_loss_once_and_none_of_the_attack(
     assert int(network.block1.bn.num_batches_tracked) - before == PASSES[name]
 
 
-@pytest.mark.parametrize("name", [n for n in tables.OBJECTIVES if objective(n).robust])
+@pytest.mark.parametrize("name", [n for n in tables.OBJECTIVES if objective(n).goal != "benign"])
 def test_the_adversary_s_strength_follows_the_threat_model(network, images, labels, step, name):
-    attacked = objective(name, steps=20).perturb(network, images, labels, step())
+    more = {"steps": 20} if name in STEPPED else {}
+    attacked = objective(name, **more).perturb(network, images, labels, step())
     assert LP_NORM["Linf"](attacked - images).mean() > 0.9 * step().threat.eps
+
+
+@walks
+def test_what_withstands_is_told_of_each_input_in_evaluation_mode(
+    network, images, labels, step, name
+):
+    before = buffers(network)
+    found = objective(name).withstands(network, images, labels, step())
+    assert (found.dtype, found.shape) == (torch.bool, (len(images),))
+    assert all(torch.equal(b, before[n]) for n, b in network.named_buffers())
+    assert all(module.training for module in network.modules())
+    assert all(p.grad is None for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", [n for n in tables.OBJECTIVES if objective(n).goal == "empirical"])
+def test_withstanding_empirically_is_to_be_right_under_the_own_adversary(
+    network, images, step, name
+):
+    for _ in range(20):  # so that predictions differ
+        network(images)
+    labels = copy.deepcopy(network).eval()(images).argmax(1)
+    moment = dataclasses.replace(step(), threat=ThreatModel("Linf", 0.04))
+    found = objective(name).withstands(network, images, labels, moment)
+    again = dataclasses.replace(moment, generator=step().generator)
+    attacked = objective(name).perturb(network, images, labels, again)
+    assert torch.equal(found, network.eval()(attacked).argmax(1) == labels)
+    assert 0 < int(found.sum()) < len(images)
+
+
+@pytest.mark.parametrize("name", [n for n in tables.OBJECTIVES if objective(n).goal == "verified"])
+def test_withstanding_for_sure_is_to_be_verified_on_the_whole_ball(network, images, step, name):
+    labels = copy.deepcopy(network).eval()(images).argmax(1)
+    early = dataclasses.replace(step(), threat=ThreatModel("Linf", 1e-4), progress=0.0)
+    found = objective(name).withstands(network, images, labels, early)
+    bounds = tables.load("objectives", name).bounds
+    assert torch.equal(found, verified(network, images, labels, early.threat, bounds))
+    assert found.any()
+    assert not objective(name, eps=0.3).withstands(network, images, labels, early).any()
+
+
+@walks
+def test_half_precision_trains_on_what_full_precision_does_nearly(
+    network, images, labels, step, name
+):
+    full = objective(name).loss(copy.deepcopy(network), images, labels, step()).value
+    with torch.autocast("cpu", torch.bfloat16):
+        half = objective(name).loss(copy.deepcopy(network), images, labels, step()).value
+    assert half.item() == pytest.approx(full.item(), rel=0.1)
+    if objective(name).goal == "verified" and name not in STEPPED:
+        assert torch.equal(half, full)  # bounds know no half precision

@@ -1,5 +1,6 @@
 """HYDRA learns scores and nothing else but batch norm."""
 
+import dataclasses
 import math
 
 import pytest
@@ -40,6 +41,17 @@ def test_the_first_mask_is_magnitude_pruning(build, setting, checkpoint, sparsit
     magnitude = Lwm().pruner(sparsity).finish(build(0))
     assert pruned.masks.keys() == magnitude.keys()
     assert all(torch.equal(pruned.masks[name], magnitude[name]) for name in magnitude)
+
+
+def test_another_seed_of_the_study_starts_from_other_random_scores(build, setting):
+    found = []
+    for seed in (0, 0, 1):
+        model = build(0)
+        chosen = dataclasses.replace(setting(), stream=(seed, "prune"))
+        Hydra(scores="random").pruner(0.5).attach(model, chosen)
+        found.append(model.linear.parametrizations.weight[0].scores)
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
 
 
 def test_random_scores_start_elsewhere(build, setting, checkpoint):

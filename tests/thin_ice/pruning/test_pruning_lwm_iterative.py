@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from thin_ice.checkpoint import Checkpoint
+from thin_ice.pruning.filter_norm import FilterNorm
 from thin_ice.pruning.lwm import Lwm
 from thin_ice.pruning.lwm_iterative import LwmIterative, LwmIterativePruner, step_sparsity
 from thin_ice.pruning.prune import prune
+from thin_ice.sparsity.channels import channel_groups, group_masks, row_norms
 from thin_ice.sparsity.masks import kept_count
 from thin_ice.sparsity.prunable import prunable_weights
 
@@ -22,11 +24,11 @@ class Watched(LwmIterativePruner):
 
     def before_epoch(self, model, epoch, epochs):
         super().before_epoch(model, epoch, epochs)
-        self.masks_by_epoch.append({name: mask.clone() for name, mask in self.masks.items()})
+        self.masks_by_epoch.append({name: mask.clone() for name, mask in self.kept.items()})
 
     def after_step(self, model):
         weights = prunable_weights(model)
-        self.pruned.append(max(weights[n][~m].abs().max() for n, m in self.masks.items()))
+        self.pruned.append(max(weights[n][~m].abs().max() for n, m in self.kept.items()))
         self.weights.append(model.block2.conv.weight.detach().clone())
 
 
@@ -139,11 +141,11 @@ def test_what_was_pruned_never_comes_back_though_what_is_left_became_zero(build,
     model, pruner = build(0), LwmIterative(steps=2).pruner(0.9)
     pruner.attach(model, setting())
     pruner.before_epoch(model, 0, 2)
-    first = dict(pruner.masks)
+    first = dict(pruner.kept)
     with torch.no_grad():
         model.linear.parametrizations.weight.original.zero_()
     pruner.before_epoch(model, 1, 2)
-    for name, mask in pruner.masks.items():
+    for name, mask in pruner.kept.items():
         assert not (mask & ~first[name]).any()
         assert int(mask.sum()) == kept_count(mask.numel(), 0.9)
 
@@ -160,3 +162,120 @@ def test_masks_survive_as_they_are(build, setting):
     found = resumed.finish(other)
     assert found.keys() == state.keys()
     assert all(torch.equal(found[name], mask) for name, mask in state.items())
+
+
+class Filters:
+    """A network on which filters are pruned, the pruner, and what each epoch finds."""
+
+    def __init__(self, model, setting, sparsity=0.75, **options):
+        self.model, self.pruner = model, LwmIterative(**options).pruner(sparsity, "filter")
+        self.pruner.attach(model, setting)
+        self.groups = channel_groups(model, setting.example)
+        self.kept = []
+
+    def begin(self, epoch, epochs):
+        self.pruner.before_epoch(self.model, epoch, epochs)
+        self.kept.append(dict(self.pruner.kept))
+        return self.kept[-1]
+
+    def train(self, scale):
+        """Weights that nobody expects: each channel's rows times its own number."""
+        with torch.no_grad():
+            for group in self.groups:
+                weight = self.model.get_submodule(group.name).parametrizations.weight.original
+                factors = torch.tensor(
+                    [scale(group.name, channel) for channel in range(group.size)]
+                )
+                weight.mul_(factors.view(-1, 1, 1, 1))
+
+
+def test_one_step_of_filters_begins_with_the_masks_of_their_norms(build, setting):
+    norms = FilterNorm(norm="l1").pruner(0.75, "filter")
+    norms.attach(build(0), setting())
+    expected = norms.finish(build(0))
+    for epochs in (1, 0):
+        filters = Filters(build(0), setting(), steps=1)
+        if epochs:
+            filters.begin(0, 1)
+        found = filters.pruner.finish(filters.model)
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], mask) for name, mask in expected.items())
+
+
+@pytest.mark.parametrize("allocation", ["layer", "global"])
+def test_budgets_of_filters_are_exact_at_each_step_and_the_channels_nested(
+    build, setting, allocation
+):
+    filters = Filters(build(0), setting(), steps=3, allocation=allocation)
+    for epoch in range(3):
+        kept = filters.begin(epoch, 3)
+        sparsity = step_sparsity("geometric", 0.75, epoch + 1, 3)
+        counts = {name: int(stays.sum()) for name, stays in kept.items()}
+        if allocation == "layer":
+            assert counts == {g.name: kept_count(g.size, sparsity) for g in filters.groups}
+        else:
+            assert sum(counts.values()) == kept_count(4 + 8 + 16, sparsity)
+            assert min(counts.values()) >= 1
+        # What was largest becomes smallest, so that the next step chooses otherwise.
+        filters.train(lambda name, channel: float(channel + 1) ** (-1) ** epoch)  # noqa: B023
+    for before, after in itertools.pairwise(filters.kept):
+        assert not any((after[name] & ~before[name]).any() for name in before)
+
+
+def test_a_step_removes_the_filters_that_training_made_small(build, setting):
+    filters = Filters(build(0), setting(), sparsity=0.75, steps=2)
+    first = filters.begin(0, 2)["block3.conv"].nonzero().flatten()
+    filters.train(lambda name, channel: 1e-3 if channel == int(first[0]) else 1.0)
+    norms = filters.model.block3.conv.weight.detach().abs().flatten(1).sum(1)
+    second = filters.begin(1, 2)["block3.conv"]
+    assert not second[first[0]]
+    assert norms[second].min() > norms[first].sort().values[-4 - 1]
+    assert int(second.sum()) == 4
+
+
+def test_norms_are_compared_with_the_mean_of_those_left_in_their_group(build, setting):
+    filters = Filters(build(0), setting(), sparsity=0.5, steps=2, allocation="global")
+    filters.train(lambda name, channel: 1.0 if name == "block1.conv" else float(channel + 1))
+    kept = filters.begin(0, 2)
+    norms = {g.name: row_norms(g, filters.model, order=1).detach() for g in filters.groups}
+    of_left, of_all = ({n: norm / norm[k].mean() for n, norm, k in found} for found in (
+        [(n, norm, kept[n]) for n, norm in norms.items()],
+        [(n, norm, torch.ones_like(kept[n])) for n, norm in norms.items()],
+    ))  # fmt: skip
+    second = filters.begin(1, 2)
+    for scores, chosen in ((of_left, True), (of_all, False)):
+        least = torch.cat(list(scores.values())).sort(descending=True).values[13]
+        same = all(torch.equal(second[name], score >= least) for name, score in scores.items())
+        assert same == chosen
+
+
+def test_filters_are_gone_with_all_that_hangs_on_them_while_the_others_train(
+    build, setting, checkpoint
+):
+    model, pruner, left = build(0), LwmIterative(steps=2).pruner(0.5, "filter"), []
+
+    def watched(network):
+        for name, mask in group_masks(network, pruner.groups, pruner.kept).items():
+            module, _, own = name.rpartition(".")
+            left.append(getattr(network.get_submodule(module), own)[~mask].abs().sum().item())
+
+    pruner.after_step = watched
+    done = prune(model, pruner, setting(epochs=2, lr=0.05, select="last"), checkpoint)
+    assert len(left) == 2 * 3 * len(done.masks)
+    assert max(left) == 0.0
+    assert "block1.bn.bias" in done.masks
+    for name, mask in done.masks.items():
+        parameter = model.get_parameter(name)
+        assert not parameter[~mask].any()
+        assert not torch.equal(parameter[mask], build(0).get_parameter(name)[mask])
+
+
+def test_filters_survive_as_they_are(build, setting):
+    filters = Filters(build(0), setting(), steps=2)
+    filters.begin(0, 2)
+    state = {name: kept.clone() for name, kept in filters.pruner.state().items()}
+    resumed = Filters(build(1), setting(), steps=2)
+    resumed.pruner.restore(state)
+    expected = group_masks(build(0), filters.groups, state)
+    found = resumed.pruner.finish(resumed.model)
+    assert all(torch.equal(found[name], mask) for name, mask in expected.items())

@@ -9,6 +9,7 @@ from torch import nn
 from thin_ice import tables
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.checkpoint import Checkpoint
+from thin_ice.models.network import Architecture
 from thin_ice.objectives.pgd_at import PgdAt
 from thin_ice.objectives.trades import Trades
 from thin_ice.pruning.base import Pruner
@@ -142,6 +143,19 @@ def test_a_layer_outside_the_set_stays_dense(build, setting, checkpoint, name):
     assert "linear.weight" not in pruned.masks
     assert len(pruned.masks) == 3
     assert model.linear.weight.all()
+
+
+@of_channels
+def test_channels_that_a_layer_outside_the_set_writes_stay(setting, checkpoint, name, unit):
+    """Those of the hidden linear layer; the convolutions' channels that it reads may go."""
+    model = Architecture("cnn_small", {"width": 4}, (1, 8, 8), 10, normalize=False).build(0)
+    pruner = method(name, layers="convolutions").pruner(0.5, unit)
+    pruned = prune(model, pruner, setting(Trades(steps=1), **plan_of(name)), checkpoint)
+    assert "fc2.weight" not in pruned.masks
+    rows = pruned.masks["fc1.weight"].flatten(1)
+    assert rows.any(1).all()
+    assert not rows.all()
+    assert not pruned.masks["conv1.weight"].all()
 
 
 @of_weights

@@ -32,6 +32,12 @@ def test_the_network_is_left_as_it_was(network):
     assert not any(module._forward_hooks for module in network.modules())
 
 
+def test_a_network_in_training_mode_is_counted_too():
+    """Whose batch norm would ask for more than one value a channel."""
+    network = nn.Sequential(nn.Conv2d(1, 2, 6), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 5))
+    assert multiply_accumulates(network.train(), (1, 6, 6)).all == 2 * 36 + 2 * 5
+
+
 @pytest.mark.parametrize("kind", tables.ARCHITECTURES)
 def test_a_dense_network_has_half_of_the_flops_that_torch_counts(kind):
     options = {"width": 2} | ({"depth": 10} if kind == "wrn" else {})

@@ -1,5 +1,7 @@
 """What a job is estimated to cost follows from the study, and is what its code really does."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from miniature import MINIATURE, REPOSITORY
@@ -22,6 +24,7 @@ from thin_ice.study import cost, sizing
 from thin_ice.study.load import study_from, study_from_file
 from thin_ice.study.options import entry
 from thin_ice.study.site import Site
+from thin_ice.training.validation import validate
 
 FULL = REPOSITORY / "workflow/studies/thin-ice.yaml"
 SMALLEST = ThreatModel("Linf", 1e-7)  # in which nothing is found, so that no sample drops out
@@ -87,23 +90,54 @@ def test_the_tables_know_every_objective_attack_and_distance():
 def test_what_the_tables_do_not_know_is_taken_for_dear():
     """A new objective or attack must not keep a study from being planned."""
     new = {"kind": "new", "options": {"steps": 2}}
-    known = [cost.training_passes(new | {"kind": kind}) for kind in cost.LOSS]
-    assert cost.training_passes(new) == max(known)
+    known = [cost.training_passes(new | {"kind": kind}, 128, 10) for kind in cost.LOSS]
+    assert max(known) <= cost.training_passes(new, 128, 10) <= 1.2 * max(known)
     assert cost.distance_passes(new, 10) >= 2 * 10
 
 
-@pytest.mark.parametrize("kind", sorted(tables.OBJECTIVES))
-def test_a_step_of_training_costs_what_is_estimated_or_less(kind, network, build, images, labels):
-    names = entry("objectives", kind).options
-    options = {"steps": 4} if "steps" in names else {}
-    objective = tables.load("objectives", kind)(**options)
+def whole(kind, **given):
+    """An objective as a resolved study has it."""
+    options = {name: option.default for name, option in entry("objectives", kind).options.items()}
+    return {"kind": kind, "options": options | given}
+
+
+STEPPED = [  # objectives with an adversary of few steps, where they have one, and with none
+    *(whole(k, steps=4) for k in tables.OBJECTIVES if "steps" in entry("objectives", k).options),
+    *(whole(k) for k in tables.OBJECTIVES if "steps" not in entry("objectives", k).options),
+    whole("mixtrain"),
+    whole("mixtrain", samples=1),
+    whole("smoothing", form="gaussian"),
+]
+
+
+@pytest.mark.parametrize("given", STEPPED, ids=lambda one: one["kind"])
+def test_a_step_of_training_costs_what_is_estimated_or_less(given, network, build, images, labels):
+    objective = tables.load("objectives", given["kind"])(**given["options"])
     step = Step(ThreatModel("Linf", 0.1), generator("cpu", 0), 0.5, build(1).eval())
 
     def run():
         objective.loss(network.train(), images, labels, step).value.backward()
 
-    estimate = cost.training_passes({"kind": kind, "options": options})
+    estimate = cost.training_passes(given, len(images), 10)
     assert LEAST < passes(run, network, images) / estimate <= 1
+
+
+@pytest.mark.parametrize("given", STEPPED, ids=lambda one: one["kind"])
+def test_a_look_at_validation_costs_what_is_estimated_or_less(given, setting, build, network):
+    objective = tables.load("objectives", given["kind"])(**given["options"])
+    chosen = replace(setting(objective, validation=12), teacher=build(1).eval())
+    estimate = cost.validation_passes(given, 10)
+    images = chosen.validation.floats()
+    assert LEAST < passes(lambda: validate(network, chosen), network, images) / estimate <= 1
+
+
+@pytest.mark.parametrize("given", STEPPED, ids=lambda one: one["kind"])
+def test_a_lent_adversary_has_the_steps_that_are_counted(given, network, images, labels):
+    objective = tables.load("objectives", given["kind"])(**given["options"])
+    step = Step(ThreatModel("Linf", 0.1), generator("cpu", 0), 0.5)
+    found = passes(lambda: objective.perturb(network, images, labels, step), network, images)
+    estimate = cost.GRADIENT * cost.adversary_steps(given)
+    assert (found, estimate) == (0, 0) or LEAST < found / estimate <= 1
 
 
 @pytest.mark.parametrize("kind", sorted(cost.LOOKS))
@@ -226,7 +260,7 @@ def test_extra_images_are_trained_on_in_as_many_batches(altered, tmp_path):
     mixed = study_from(altered("training.dense.extra", 1.5))
     works = [cost.work(one, "dense", a_network(one)) for one in (plain, mixed)]
     images, _ = cost.training_images(plain, "digits")
-    passes = cost.training_passes(plain.resolved["objectives"]["pgd_at"])
+    passes = cost.training_passes(plain.resolved["objectives"]["pgd_at"], 1, 10)
     assert works[1].batches == works[0].batches
     assert works[1].passes - works[0].passes == 3 * 1.5 * images * passes  # three epochs
 

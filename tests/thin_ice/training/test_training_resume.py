@@ -1,7 +1,7 @@
 """A stage that is killed and started again ends bit for bit where an uninterrupted one ends."""
 
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
@@ -216,6 +216,27 @@ ASKED = {  # where the signal comes: hook and call, and the steps that are done 
     "while an epoch is validated": ("after_validation", 2, 2 * STEPS),
     "at the very last step": ("after_step", EPOCHS * STEPS, EPOCHS * STEPS),
 }
+
+
+@pytest.mark.parametrize("name", tables.OBJECTIVES)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_killed_training_with_any_objective_ends_where_an_uninterrupted_one_ends(
+    build, setting, tmp_path, name, precision
+):
+    teacher, ended = build(1).eval().requires_grad_(False), []
+    plain = setting(tables.load("objectives", name)(), epochs=2, lr=0.02, precision=precision)
+    chosen = replace(plain, teacher=teacher)
+
+    def run(hooks, checkpoint):
+        model = build(0)
+        ended.append((fit(model, chosen, hooks, checkpoint), model.state_dict()))
+
+    interrupted("in the second epoch", run, tmp_path / "killed", Hooks)
+    run(Hooks(), Checkpoint(tmp_path / "killed", "job"))
+    run(Hooks(), Checkpoint(tmp_path / "whole", "job"))
+    assert ended[0][0] == ended[1][0]
+    assert_same_tensors(ended[0][1], ended[1][1])
+    assert ("validation_robust" in ended[0][0][0]) == (chosen.objective.goal != "benign")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])

@@ -32,7 +32,7 @@ OF_DENSE = ("rivals", "breaking")  # one a dense network, or none
 OF_MADE = ("sensitivity",)  # one a network made from a dense one, or none
 OF_PRUNED = ("selection", "sizes")  # one a pruned network, or none
 OF_ALL = ("certified",)  # one a network, or none
-OPTIONAL_INPUTS = (*OF_PRUNED, *OF_DENSE, *OF_MADE, *OF_ALL)
+OPTIONAL_INPUTS = (*OF_PRUNED, *OF_ALL, *OF_DENSE, *OF_MADE)
 
 
 def run(job: Job) -> list[Path]:

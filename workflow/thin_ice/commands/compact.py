@@ -26,7 +26,9 @@ def run(job: Job) -> list[Path]:
     loaded, test = load_subject(job)
     images = test.head(CHECKED_IMAGES).floats()
     made = compact(loaded.model, images[:2])
-    job.facts["largest_logit_difference"] = logit_difference(loaded.model, made.model, images)
+    difference = logit_difference(loaded.model, made.model, images)
+    job.facts["largest_logit_difference"] = difference.float32
+    job.facts["largest_logit_difference_float64"] = difference.float64
     job.facts["latency_ms"] = _latencies(loaded.model, made, images)
     outputs = [job.folder / "stored.safetensors", job.folder / "size.json"]
     save_stored(outputs[0], made.model, loaded.architecture, loaded.about)

@@ -1,5 +1,6 @@
-"""Print what the sparsity of each pruned network of a study is worth, with the latencies that its
-jobs measured: by the clock of the machine they ran on, so no result of the study.
+"""Print what the sparsity of each pruned network of a study is worth, with what its job measured of
+the network without its dead channels: how far apart logits are in float32, and latencies, by the
+clock of the machine it ran on, so no result of the study.
 """
 
 import argparse
@@ -74,7 +75,9 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 def _table(root: Path, networks: Iterable[Network]) -> pd.DataFrame:
-    """The table of sizes, with the device, its threads and the medians of each size of batch."""
+    """The table of sizes, with the largest difference of logits, the device, its threads and the
+    medians of each size of batch.
+    """
     folders = [root / one.folder / FOLDER for one in networks]
     sizes = [json.loads((folder / SIZE).read_text(encoding="utf-8")) for folder in folders]
     table = size_table([one.names for one in networks], sizes)
@@ -85,6 +88,7 @@ def _measured(folder: Path) -> Row:
     """Of a network from which nothing was removed there is one latency, and no other."""
     noted = read_record(folder / RECORD).run
     return {
+        "largest_logit_difference": noted["largest_logit_difference"],
         "device": noted.get("device_name", noted["device"]),
         "threads": noted["threads"],
         **{
@@ -96,6 +100,7 @@ def _measured(folder: Path) -> Row:
 
 
 def _latency_columns(batches: Iterable[str]) -> Iterable[Column]:
+    yield "logits differ by", lambda row: f"{row['largest_logit_difference']:.1g}"
     yield "device", lambda row: row["device"]
     yield "threads", lambda row: str(row["threads"])
     for size in batches:

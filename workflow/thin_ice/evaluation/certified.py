@@ -25,43 +25,35 @@ from thin_ice.data.split import Split
 from thin_ice.evaluation.certified_curves import CURVE
 from thin_ice.evaluation.metrics import accuracy
 from thin_ice.progress import Progress
-from thin_ice.verification.margins import least_margin
+from thin_ice.verification.margins import certified_margin
 from thin_ice.verification.radius import certified_radius
-from thin_ice.verification.smoothing import certify_smoothed
+from thin_ice.verification.smoothing import ABSTAINS, Smoothing, certified_curve, certify_smoothed
 
 BATCH = 250
-
-
-@dataclass(frozen=True)
-class Smoothing:
-    """Cohen et al.'s CERTIFY: noise, draws, the chance of a wrong certificate, and a seed."""
-
-    sigma: float
-    n0: int
-    n: int
-    alpha: float
-    seed: int
+FARTHEST = 16  # the largest radius that is looked at, in eps
 
 
 @dataclass(frozen=True)
 class Certification:
-    """What is to be proved. ``rounds``: bisections for the radius, 0 for none."""
+    """What is to be proved. ``rounds``: bisections for the radius, 0 for none. ``seed``: of
+    smoothing's draws.
+    """
 
     threat: ThreatModel
     bounds: tuple[str, ...]
     rounds: int
     smoothing: Smoothing | None
+    seed: int = 0
 
     @classmethod
     def of(cls, norm: str, wanted: dict[str, Any]) -> "Certification":
         """As a resolved study has it, in the threat model's norm."""
-        noise = wanted["smoothing"]
-        return cls(
-            ThreatModel(norm, wanted["eps"]),
-            tuple(wanted["bounds"]),
-            wanted["rounds"],
-            Smoothing(**noise) if noise else None,
-        )
+        threat, bounds = ThreatModel(norm, wanted["eps"]), tuple(wanted["bounds"])
+        if not wanted["smoothing"]:
+            return cls(threat, bounds, wanted["rounds"], None)
+        noise = dict(wanted["smoothing"])
+        seed = noise.pop("seed")
+        return cls(threat, bounds, wanted["rounds"], Smoothing(**noise), seed)
 
 
 def certified_table(
@@ -70,7 +62,7 @@ def certified_table(
     """A row a sample in the split's order, and the seconds a sample of each kind of proof.
 
     Columns: sample_id, label, correct; ``margin_BOUND``, the least lower bound of the label's logit
-    minus another's, float32, and ``verified_BOUND``; ``verified`` by any of them;
+    minus another's, float64, and ``verified_BOUND``; ``verified`` by any of them;
     ``certified_radius``, float64 (absent with 0 rounds); with smoothing ``smoothed_prediction``, -1
     where it abstains, and ``smoothed_radius``, float64.
 
@@ -90,7 +82,7 @@ def certified_table(
     with under_attack(model):
         for name, prove in proofs.items():
             clock = time.monotonic()
-            columns |= {key: found.cpu().numpy() for key, found in prove(model, split).items()}
+            columns |= prove(model, split)
             seconds[name] = round((time.monotonic() - clock) / len(split), 6)
             progress.advance({"after": name})
     progress.close()
@@ -100,7 +92,7 @@ def certified_table(
     return table, seconds
 
 
-Prove = Callable[[nn.Module, Split], dict[str, Tensor]]
+Prove = Callable[[nn.Module, Split], dict[str, np.ndarray]]
 
 
 def _proofs(wanted: Certification) -> dict[str, Prove]:
@@ -112,38 +104,40 @@ def _proofs(wanted: Certification) -> dict[str, Prove]:
     if wanted.rounds:
         proofs["radius"] = lambda model, split: _radii(model, split, wanted)
     if wanted.smoothing:
-        noise = wanted.smoothing
-        proofs["smoothing"] = lambda model, split: _smoothed(model, split, noise)
+        proofs["smoothing"] = lambda model, split: _smoothed(model, split, wanted)
     return proofs
 
 
 def _verified(model: nn.Module, split: Split, threat: ThreatModel, bound: str) -> dict[str, Tensor]:
-    found = [least_margin(model, x, y, threat, bound) for x, y in split.batches(BATCH)]
-    margins, verified = (torch.cat(one) for one in zip(*found, strict=True))
-    return {f"margin_{bound}": margins, f"verified_{bound}": verified}
+    batches = split.batches(BATCH)
+    margins = torch.cat([certified_margin(model, x, y, threat, bound) for x, y in batches])
+    return {f"margin_{bound}": margins, f"verified_{bound}": margins > 0}
 
 
-def _radii(model: nn.Module, split: Split, wanted: Certification) -> dict[str, Tensor]:
+def _radii(model: nn.Module, split: Split, wanted: Certification) -> dict[str, np.ndarray]:
     """The larger in size of what each bound proves; they agree on the sign."""
-    radii = torch.stack(
-        [
-            torch.cat(
-                [
-                    certified_radius(model, x, y, wanted.threat, bound, wanted.rounds)
-                    for x, y in split.batches(BATCH)
-                ]
-            )
-            for bound in wanted.bounds
-        ]
+    threat, rounds = wanted.threat, wanted.rounds
+
+    def radii(bound: str) -> Tensor:
+        return torch.cat(
+            [
+                certified_radius(model, x, y, threat.norm, bound, FARTHEST * threat.eps, rounds)
+                for x, y in split.batches(BATCH)
+            ]
+        )
+
+    found = torch.stack([radii(bound) for bound in wanted.bounds])
+    largest = found.abs().argmax(0, keepdim=True)
+    return {"certified_radius": found.gather(0, largest).squeeze(0).cpu().numpy()}
+
+
+def _smoothed(model: nn.Module, split: Split, wanted: Certification) -> dict[str, np.ndarray]:
+    stream = (wanted.seed, "smoothing")
+    found = certify_smoothed(
+        model, split.floats(), wanted.smoothing, stream, split.ids.tolist(), batch_size=10 * BATCH
     )
-    largest = radii.abs().argmax(0, keepdim=True)
-    return {"certified_radius": radii.gather(0, largest).squeeze(0)}
-
-
-def _smoothed(model: nn.Module, split: Split, noise: Smoothing) -> dict[str, Tensor]:
-    found = certify_smoothed(model, split.floats(), **vars(noise))
-    sign = torch.where(found.prediction == split.labels, 1.0, -1.0).double()
-    return {"smoothed_prediction": found.prediction, "smoothed_radius": sign * found.radius}
+    signed = found.signed(split.labels.cpu().numpy())
+    return {"smoothed_prediction": found.prediction, "smoothed_radius": signed}
 
 
 def summary(table: pd.DataFrame, wanted: Certification) -> dict[str, Any]:
@@ -158,14 +152,12 @@ def summary(table: pd.DataFrame, wanted: Certification) -> dict[str, Any]:
         **{name: accuracy(table[name]) for name in names},
     }
     if wanted.smoothing:
+        radii = wanted.smoothing.sigma * np.array(CURVE)
+        shares = certified_curve(table.smoothed_radius, radii)
         numbers["smoothed"] = vars(wanted.smoothing) | {
-            "abstained_percent": 100 * float((table.smoothed_prediction < 0).mean()),
-            "certified": _curve(table.smoothed_radius.to_numpy(), wanted.smoothing.sigma),
+            "seed": wanted.seed,
+            "abstained_percent": 100 * float((table.smoothed_prediction == ABSTAINS).mean()),
+            "radii": radii.tolist(),
+            "certified_percent": (100 * shares).tolist(),
         }
     return numbers
-
-
-def _curve(radii: np.ndarray, sigma: float) -> list[dict[str, float]]:
-    """Certified accuracy at each radius, in L2."""
-    points = (sigma * step for step in CURVE)
-    return [{"radius": point} | accuracy(pd.Series(radii > point)) for point in points]

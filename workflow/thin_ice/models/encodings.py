@@ -52,9 +52,12 @@ def decode(parts: dict[str, Tensor], shape: tuple[int, ...]) -> Tensor:
         )
     size, values = math.prod(shape), parts[VALUES]
     code = parts.get("bits", parts.get("gaps"))
+    if code.dtype != torch.uint8:
+        raise ModelError(f"has places of {code.dtype}, allowed is torch.uint8")
+    if "bits" in parts and len(code) != math.ceil(size / 8):
+        raise ModelError(f"has {len(code)} bytes of bits for {size} places, which do not fit")
     places = (_places_of_bits if "bits" in parts else _places_of_gaps)(code.numpy(), size)
-    short = "bits" in parts and len(code) != math.ceil(size / 8)
-    if short or len(places) != len(values) or (len(places) and places[-1] >= size):
+    if len(places) != len(values) or (len(places) and places[-1] >= size):
         raise ModelError(
             f"has {len(values)} values for {len(places)} places of {size}, which do not fit"
         )

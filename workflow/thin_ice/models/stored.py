@@ -73,7 +73,7 @@ def load_stored(path: str | Path, device: str | torch.device = "cpu") -> LoadedM
         shapes = json.loads(metadata.get("shapes", ""))
         weights = {name: _decoded(name, parts, shapes) for name, parts in _parts(tensors).items()}
         model = _build(architecture, weights, "its weights")
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is not a usable {FORMAT} file: {error}") from error
     about = {k.removeprefix(ABOUT): v for k, v in metadata.items() if k.startswith(ABOUT)}
     return LoadedModel(model.to(device).eval(), architecture, {}, about)
@@ -122,7 +122,7 @@ def _build(architecture: Architecture, weights: dict[str, Tensor], what: str) ->
     try:
         for name, module in model.named_modules():
             if isinstance(module, SIZED):
-                _take_size(module, weights[f"{name}.weight" if name else "weight"].shape)
+                _take_size(module, weights[f"{name}.weight"].shape)
         model.load_state_dict(weights, strict=True, assign=True)
         device = next(iter(weights.values())).device
         with torch.no_grad():

@@ -6,27 +6,31 @@ knows nothing of pruning.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from thin_ice.attacks.modes import Mode, in_mode
-from thin_ice.attacks.pgd import AttackLoss, Start, pgd, start_point
+from thin_ice.attacks.pgd import AttackLoss, Start, cross_entropy_of, pgd, start_point
 from thin_ice.attacks.threat import ThreatModel
+
+Goal = Literal["benign", "empirical", "verified", "smoothed"]
 
 
 @dataclass(frozen=True)
 class Step:
     """What an objective may know of the moment: the threat model, its own stream of random
-    numbers, the share of the stage's training that is done (0 to 1), and for objectives that learn
-    from it the dense network, frozen and in evaluation mode.
+    numbers, the share of the stage's training that is done (0 to 1), for objectives that learn
+    from it the dense network, frozen and in evaluation mode, and whether the network had been
+    trained before the stage began, as it is where it is pruned or fine-tuned.
     """
 
     threat: ThreatModel
     generator: torch.Generator
     progress: float
     teacher: nn.Module | None = None
+    pretrained: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,14 @@ class Loss:
 
 
 class Objective(Protocol):
-    """One loss. ``robust``: whether checkpoints are chosen by robust validation accuracy;
-    ``teacher``: whether it learns from the dense network, and so cannot train one.
+    """One loss. ``goal``: what it is after, and so what its checkpoints are chosen by; ``teacher``:
+    whether it learns from the dense network, and so cannot train one.
+
+    Goals: benign accuracy alone, or before it the share of inputs that are robust: empirically,
+    against the objective's own adversary; verified by bounds; or smoothed, under Gaussian noise.
     """
 
-    robust: ClassVar[bool]
+    goal: ClassVar[Goal]
     teacher: ClassVar[bool]
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
@@ -55,7 +62,13 @@ class Objective(Protocol):
         ...
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Tensor:
-        """The objective's own adversary against the model in evaluation mode, for validation."""
+        """Adversarial images within the study's threat model, against the model in evaluation mode,
+        for whoever needs some: the objective's own adversary, if it has one.
+        """
+        ...
+
+    def withstands(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Tensor:
+        """Which inputs count as robust at validation, the model in evaluation mode: bool (N,)."""
         ...
 
 
@@ -74,6 +87,32 @@ class Adversary:
         size = self.rel_step * step.threat.eps
         with in_mode(model, self.mode):
             return pgd(model, images, step.threat, loss, start, self.steps, size)
+
+
+class UnderAttack:
+    """What a robust input is to objectives whose goal is empirical, or benign without an attack."""
+
+    def withstands(
+        self: Objective, model: nn.Module, images: Tensor, labels: Tensor, step: Step
+    ) -> Tensor:
+        """Those that are classified correctly as the objective's own adversary leaves them."""
+        return correct(model, self.perturb(model, images, labels, step), labels)
+
+
+class NoAdversary:
+    """How objectives that train without an adversary perturb: by PGD with the steps of R-ADMM's
+    and BCS-P's, ten of eps/4 from a uniform start.
+    """
+
+    def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Tensor:
+        adversary = Adversary(10, 0.25, "uniform")
+        return adversary.craft(model, images, cross_entropy_of(labels), step)
+
+
+def correct(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Which images the model in evaluation mode classifies correctly, bool (N,)."""
+    with torch.no_grad(), in_mode(model, "eval"):
+        return model(images).argmax(1) == labels
 
 
 def correct_count(logits: Tensor, labels: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thin_ice.attacks.pgd import cross_entropy_of
-from thin_ice.objectives.base import Adversary, Loss, Step, correct_count
+from thin_ice.objectives.base import Adversary, Goal, Loss, Step, UnderAttack, correct_count
 
 LOG_GUARD = 1.0001  # keeps log(1 - p) finite where p rounds to 1
 
@@ -24,16 +24,16 @@ def boosted_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Mart:
+class Mart(UnderAttack):
     """Adversarial training that stresses samples the network already gets wrong."""
 
     beta: float = 5.0  # weight of the KL term
     steps: int = 10  # of the training adversary
     rel_step: float = 0.25  # its step size, a share of eps
 
-    goal: ClassVar[str] = "empirical"
-    robust: ClassVar[bool] = True
+    goal: ClassVar[Goal] = "empirical"
     teacher: ClassVar[bool] = False
+    limits: ClassVar[dict] = {"steps": [0, None], "rel_step": [0, None]}
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
         adversarial = self.perturb(model, images, labels, step)

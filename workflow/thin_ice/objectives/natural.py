@@ -6,15 +6,14 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from thin_ice.objectives.base import Loss, Step, correct_count
+from thin_ice.objectives.base import Goal, Loss, Step, UnderAttack, correct_count
 
 
 @dataclass(frozen=True)
-class Natural:
+class Natural(UnderAttack):
     """Cross-entropy; checkpoints are chosen by clean validation accuracy."""
 
-    goal: ClassVar[str] = "benign"
-    robust: ClassVar[bool] = False
+    goal: ClassVar[Goal] = "benign"
     teacher: ClassVar[bool] = False
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:

@@ -12,20 +12,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thin_ice.attacks.pgd import cross_entropy_of
-from thin_ice.objectives.base import Adversary, Loss, Step, correct_count
+from thin_ice.objectives.base import Adversary, Goal, Loss, Step, UnderAttack, correct_count
 
 
 @dataclass(frozen=True)
-class PgdAt:
+class PgdAt(UnderAttack):
     """Cross-entropy on adversarial images only."""
 
     steps: int = 10  # of the training adversary
     rel_step: float = 0.25  # its step size, a share of eps
     mode: Literal["eval", "train"] = "eval"  # of the network while it is attacked
 
-    goal: ClassVar[str] = "empirical"
-    robust: ClassVar[bool] = True
+    goal: ClassVar[Goal] = "empirical"
     teacher: ClassVar[bool] = False
+    limits: ClassVar[dict] = {"steps": [0, None], "rel_step": [0, None]}
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
         logits = model(

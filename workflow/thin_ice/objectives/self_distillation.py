@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thin_ice.attacks.pgd import cross_entropy_of
-from thin_ice.objectives.base import Adversary, Loss, Step, correct_count
+from thin_ice.objectives.base import Adversary, Goal, Loss, Step, UnderAttack, correct_count
 from thin_ice.objectives.hidden import with_hidden
 from thin_ice.objectives.hsic import ESTIMATORS, gaussian_kernel, linear_kernel
 
@@ -36,7 +36,7 @@ def distillation(logits: Tensor, soft: Tensor, temperature: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class SelfDistillation:
+class SelfDistillation(UnderAttack):
     """Soft labels of the dense network, and activations that tell labels and hide images."""
 
     temperature: float = 30.0  # T
@@ -48,9 +48,14 @@ class SelfDistillation:
     steps: int = 10  # of the adversary that chooses the epoch; training has none
     rel_step: float = 0.25  # its step size, a share of eps
 
-    goal: ClassVar[str] = "empirical"
-    robust: ClassVar[bool] = True
+    goal: ClassVar[Goal] = "empirical"
     teacher: ClassVar[bool] = True
+    limits: ClassVar[dict] = {
+        "temperature": [0, None],
+        "sigma": [0, None],
+        "steps": [0, None],
+        "rel_step": [0, None],
+    }
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
         logits, hidden = with_hidden(model, images)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from thin_ice.attacks.modes import in_mode
 from thin_ice.attacks.pgd import AttackLoss, cross_entropy_of
-from thin_ice.objectives.base import Adversary, Loss, Step, correct_count
+from thin_ice.objectives.base import Adversary, Goal, Loss, Step, UnderAttack, correct_count
 
 
 def kl_to(clean_logits: Tensor) -> AttackLoss:
@@ -26,16 +26,16 @@ def kl_to(clean_logits: Tensor) -> AttackLoss:
 
 
 @dataclass(frozen=True)
-class Trades:
+class Trades(UnderAttack):
     """Clean cross-entropy plus the divergence that an adversary can cause."""
 
     beta: float = 6.0  # weight of the robust term
     steps: int = 10  # of the training adversary
     rel_step: float = 0.2516  # its step size, a share of eps; HYDRA: 0.0078 / 0.031
 
-    goal: ClassVar[str] = "empirical"
-    robust: ClassVar[bool] = True
+    goal: ClassVar[Goal] = "empirical"
     teacher: ClassVar[bool] = False
+    limits: ClassVar[dict] = {"steps": [0, None], "rel_step": [0, None]}
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
         adversarial = self._craft(model, images, step)

@@ -1,5 +1,7 @@
 """The fine-tuning stage: training under masks that no longer move."""
 
+from dataclasses import replace
+
 from torch import nn
 
 from thin_ice.checkpoint import Checkpoint
@@ -23,6 +25,6 @@ def finetune(
     ``hooks``: of whoever watches. Between epochs they see the masks as parametrizations.
     """
     fix_masks(model, masks)
-    history = fit(model, setting, hooks or Hooks(), checkpoint)
+    history = fit(model, replace(setting, pretrained=True), hooks or Hooks(), checkpoint)
     export(model)
     return history

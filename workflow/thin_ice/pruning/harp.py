@@ -27,8 +27,9 @@ the share of the stage that is done, so that it has grown as far after a shorter
 target lies above ``initial_rate``, the rates begin at the target: L_hw does not raise them.
 Channels that are tied by a shortcut have one rate and one mask, which is what lets them be removed;
 the authors tie the rates of a block's shortcut and first convolution only, and their target also
-thins out the image's channels and the classes. The released trainer's extra forward pass on clean
-images, for logging, which moves batch norm's statistics, is not reproduced.
+thins out the image's channels and the classes. While pruning, a group keeps k_l of its channels
+rounded up; theirs is rounded to the nearest number, which may be none. The released trainer's extra
+forward pass on clean images, for logging, which moves batch norm's statistics, is not reproduced.
 On a network of some ten thousand weights lr 0.1 is too much: a layer's rate can jump to 1, where
 the sigmoid is flat, and stay; with half of it none did (digits, three seeds).
 Faults of the released code, as options: ``export: uniform`` cuts every layer at the target rate and

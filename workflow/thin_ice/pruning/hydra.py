@@ -52,11 +52,13 @@ class Hydra:
         return HydraPruner(self, sparsity)
 
 
-def random_scores(weight: Tensor, name: str) -> Tensor:
-    """Kaiming uniform with a = sqrt(5), torch's default for weights: U(+-1/sqrt(fan_in))."""
+def random_scores(weight: Tensor, *stream: str | int) -> Tensor:
+    """Kaiming uniform with a = sqrt(5), torch's default for weights: U(+-1/sqrt(fan_in)); its
+    random numbers have the names ``stream``.
+    """
     bound = 1 / math.sqrt(weight[0].numel())
-    stream = generator(weight.device, "hydra", "scores", name)
-    return torch.empty_like(weight).uniform_(-bound, bound, generator=stream)
+    draws = generator(weight.device, *stream)
+    return torch.empty_like(weight).uniform_(-bound, bound, generator=draws)
 
 
 class HydraPruner(Pruner):
@@ -74,13 +76,14 @@ class HydraPruner(Pruner):
         freeze_all_but_norms(model)
         for name, module in prunable_modules(model, self.options.layers).items():
             keep = self.counts.get(name, kept_count(module.weight.numel(), self.sparsity))
-            scores = TopKScore(self._initial(name, module.weight.detach()), keep)
+            initial = self._initial(name, module.weight.detach(), setting)
+            scores = TopKScore(initial, keep)
             parametrize.register_parametrization(module, "weight", scores)
 
-    def _initial(self, name: str, weight: Tensor) -> Tensor:
+    def _initial(self, name: str, weight: Tensor, setting: Setting) -> Tensor:
         if self.options.scores == "scaled":
             return scaled_scores(weight)
-        return random_scores(weight, name)
+        return random_scores(weight, *setting.stream, "scores", name)
 
     def finish(self, model: nn.Module) -> Masks:
         modules = prunable_modules(model, self.options.layers)

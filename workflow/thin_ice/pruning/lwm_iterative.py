@@ -9,10 +9,14 @@ left at each step):
     geometric  1 - (1 - s)^(k/n)
     cubic      s (1 - (1 - k/n)^3)          (Zhu and Gupta 2017)
 
-The paper's text gives neither the steps nor the epochs (only its abstract was at hand), so they are
-ours: 5 steps in 100 epochs at the learning rate with which HYDRA's authors fine-tune, then
-fine-tuning as for LWM. With fewer epochs than steps there is a step an epoch; without any it is
-one-shot LWM.
+By ``filter`` it is the channels of least L1 norm that go, those of shortcuts together, as in
+`thin_ice.pruning.filter_norm`. ``global`` compares norms divided by the mean of those that are left
+in their group, and each group keeps its largest.
+
+The paper prunes weights and filters. Its text gives neither the steps nor the epochs nor how
+filters are compared (only its abstract was at hand), so they are ours: 5 steps in 100 epochs at the
+learning rate with which HYDRA's authors fine-tune, then fine-tuning as for LWM. With fewer epochs
+than steps there is a step an epoch; without any it is one-shot.
 """
 
 from dataclasses import dataclass
@@ -20,12 +24,13 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from thin_ice.pruning.base import Pruner, detached
+from thin_ice.sparsity.channel_budgets import kept_channels
+from thin_ice.sparsity.channels import ChannelGroup, channel_groups, group_masks, row_norms
 from thin_ice.sparsity.masks import ALLOCATIONS, Masks
-from thin_ice.sparsity.parametrizations import FixedMask
-from thin_ice.sparsity.prunable import prunable_modules, prunable_weights
+from thin_ice.sparsity.parametrizations import fix_masks
+from thin_ice.sparsity.prunable import prunable_weights
 from thin_ice.training.setting import Setting
 
 
@@ -39,7 +44,7 @@ class LwmIterative:
     layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
 
     limits: ClassVar[dict] = {"steps": [0, None]}
-    units: ClassVar[tuple[str, ...]] = ("weight",)
+    units: ClassVar[tuple[str, ...]] = ("weight", "filter")
     claimed: ClassVar[str] = "hydra_pgd10"
     prune_plan: ClassVar[dict] = {
         "epochs": 100,
@@ -50,7 +55,8 @@ class LwmIterative:
     finetune_plan: ClassVar[dict] = {"epochs": 100, "lr": 0.01, "schedule": "cosine_per_epoch"}
 
     def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
-        return LwmIterativePruner(self, sparsity)
+        kind = LwmIterativeFilterPruner if unit == "filter" else LwmIterativePruner
+        return kind(self, sparsity)
 
 
 def geometric(sparsity: float, done: float) -> float:
@@ -74,16 +80,21 @@ def step_sparsity(schedule: str, sparsity: float, step: int, steps: int) -> floa
 
 
 class LwmIterativePruner(Pruner):
-    """Holds the masks of the last step; each weight carries its own as a `FixedMask`."""
+    """Holds what the last step kept, by the name of a weight or of a group of channels; each
+    parameter that is pruned carries its mask as a `FixedMask`.
+    """
 
     def __init__(self, options: LwmIterative, sparsity: float) -> None:
         self.options, self.sparsity = options, sparsity
-        self.masks: Masks = {}
+        self.kept: Masks = {}
 
     def attach(self, model: nn.Module, setting: Setting) -> None:
-        for module in prunable_modules(model, self.options.layers).values():
-            everything = torch.ones_like(module.weight, dtype=torch.bool)
-            parametrize.register_parametrization(module, "weight", FixedMask(everything))
+        fix_masks(model, self._whole(model, setting))
+
+    def _whole(self, model: nn.Module, setting: Setting) -> Masks:
+        """Masks that keep everything, of each parameter that is pruned."""
+        weights = prunable_weights(model, self.options.layers)
+        return {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
 
     def before_epoch(self, model: nn.Module, epoch: int, epochs: int) -> None:
         steps = min(self.options.steps, epochs)
@@ -93,28 +104,64 @@ class LwmIterativePruner(Pruner):
 
     def _prune(self, model: nn.Module, sparsity: float) -> None:
         """Keep the largest magnitudes, none of which was pruned before."""
-        weights = detached(prunable_weights(model, self.options.layers))
-        scores = {name: weight.abs() for name, weight in weights.items()}
-        for name, mask in self.masks.items():
-            scores[name] = scores[name].masked_fill(~mask, -1.0)
-        self.masks = ALLOCATIONS[self.options.allocation](scores, sparsity)
+        scores = self._scores(model)
+        for name, kept in self.kept.items():
+            scores[name] = scores[name].masked_fill(~kept, -1.0)
+        self.kept = self._keep(scores, sparsity)
         self._put_on(model)
 
+    def _scores(self, model: nn.Module) -> dict[str, Tensor]:
+        weights = detached(prunable_weights(model, self.options.layers))
+        return {name: weight.abs() for name, weight in weights.items()}
+
+    def _keep(self, scores: dict[str, Tensor], sparsity: float) -> Masks:
+        return ALLOCATIONS[self.options.allocation](scores, sparsity)
+
+    def _masks(self, model: nn.Module) -> Masks:
+        """By parameter name, of all that is pruned."""
+        return self.kept
+
     def _put_on(self, model: nn.Module) -> None:
-        for name, module in prunable_modules(model, self.options.layers).items():
-            module.parametrizations.weight[0].mask.copy_(self.masks[name])
+        for name, mask in self._masks(model).items():
+            module, _, own = name.rpartition(".")
+            model.get_submodule(module).parametrizations[own][0].mask.copy_(mask)
 
     def finish(self, model: nn.Module) -> Masks:
-        if not self.masks:
+        if not self.kept:
             self._prune(model, self.sparsity)
         self._put_on(model)  # an earlier epoch's network brought its own
-        return self.masks
+        return self._masks(model)
 
     def state(self) -> dict[str, Tensor]:
-        return self.masks
+        return self.kept
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self.masks = dict(state)
+        self.kept = dict(state)
+
+
+class LwmIterativeFilterPruner(LwmIterativePruner):
+    """Whole channels; the score of one is the norm of the weights that write it."""
+
+    def __init__(self, options: LwmIterative, sparsity: float) -> None:
+        super().__init__(options, sparsity)
+        self.groups: list[ChannelGroup] = []
+
+    def _whole(self, model: nn.Module, setting: Setting) -> Masks:
+        self.groups = channel_groups(model, setting.example, self.options.layers)
+        return group_masks(model, self.groups, {})
+
+    def _scores(self, model: nn.Module) -> dict[str, Tensor]:
+        norms = {one.name: row_norms(one, model, order=1).detach() for one in self.groups}
+        if self.options.allocation == "layer":
+            return norms
+        left = {name: norm[self.kept[name]] if self.kept else norm for name, norm in norms.items()}
+        return {name: norm / left[name].mean() for name, norm in norms.items()}
+
+    def _keep(self, scores: dict[str, Tensor], sparsity: float) -> Masks:
+        return kept_channels(scores, sparsity, self.options.allocation)
+
+    def _masks(self, model: nn.Module) -> Masks:
+        return group_masks(model, self.groups, self.kept)
 
 
 def steps_begun(epoch: int, epochs: int, steps: int) -> int:

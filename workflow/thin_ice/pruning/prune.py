@@ -1,7 +1,7 @@
 """The pruning stage: a method's hooks around the one loop, then the export to plain weights."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,7 @@ def prune(model: nn.Module, pruner: Pruner, setting: Setting, checkpoint: Checkp
     Raises:
         ExportChanged: the plain network's logits differ from the pruner's own.
     """
+    setting = replace(setting, pretrained=True)
     _look(model, pruner, setting, checkpoint)
     pruner.attach(model, setting)
     history = fit(model, setting, pruner, checkpoint) if setting.plan.epochs else []

@@ -11,8 +11,9 @@ epochs (50 in the configuration's defaults), lr 0.005, cosine; convolutions and 
 Z belongs to U only in the epochs that begin with an update. U is detached there.
 Having no adversary costs robustness at high sparsity: in the benchmark of Piras et al. (2024),
 ResNet-18 on CIFAR-10 has 83 % clean and 45 % under AutoAttack at 90 %, and 76 % and 29 % at 99 %.
-Deviations: ties are broken by index; filters as for R-ADMM (`thin_ice.pruning.radmm`). The paper
-prunes weights; filters are its released code's and the benchmark's.
+Deviations: ties are broken by index; filters, and a stage of fewer epochs than periods, as for
+R-ADMM (`thin_ice.pruning.radmm`): rho then ends far below its limit. The paper prunes weights;
+filters are its released code's and the benchmark's.
 """
 
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ class Pwoa:
     targets: Literal["period", "epoch"] = "period"  # Z: the paper's, or the released code's
     layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
 
+    limits: ClassVar[dict] = {
+        "rho": [0, None],
+        "rho_growth": [0, None],
+        "rho_limit": [0, None],
+        "periods": [0, None],
+    }
     units: ClassVar[tuple[str, ...]] = ("weight", "filter")
     claimed: ClassVar[str] = "pwoa_pgd10"
     prune_plan: ClassVar[dict] = {

@@ -12,7 +12,10 @@ Deviations: ties at the projection's threshold are broken by index, so that the 
 where the released code's percentile keeps or drops all of them. Layers whose outputs are added to
 each other lose the same filters, chosen by the norm over all of them; the released code prunes each
 by itself, so that a shortcut fills in what was pruned. A filter's batch norm goes with it; there it
-stays, and passes on its bias. Pruning by the scales of batch norm alone is not offered.
+stays, and passes on its bias. Pruning by the scales of batch norm alone is not offered. A stage of
+fewer epochs than periods updates the duals every epoch, so that rho grows less often. The released
+adversary attacks the network in training mode, which is the objective's business here (``pgd_at``
+with ``mode: train``).
 """
 
 import math
@@ -33,6 +36,7 @@ class Radmm:
     dual_gradient: Literal["exact", "leaky"] = "exact"  # the paper's, or the released code's
     layers: Literal["all", "convolutions"] = "convolutions"  # which layers may be pruned
 
+    limits: ClassVar[dict] = {"rho": [0, None], "rho_growth": [0, None], "periods": [0, None]}
     units: ClassVar[tuple[str, ...]] = ("weight", "filter", "column")
     claimed: ClassVar[str] = "radmm_pgd10"
     prune_plan: ClassVar[dict] = {

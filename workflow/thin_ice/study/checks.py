@@ -15,9 +15,8 @@ from thin_ice.study.plan import AS_IT_CAME, DENSE, DENSE_AGAIN, written
 from thin_ice.study.schema import BadStudy
 
 Tree = dict[str, Any]
+
 RESERVED_STUDIES = ("reference", "slurm_logs")  # folders of results/ that are no study's
-AT_LEAST_ONE = ("batches", "steps", "mask_steps")  # of methods' options
-MORE_THAN_NOTHING = ("mask_lr",)
 SECOND_SEED = "second_seed"  # the method column of control pairs in the thin-ice table
 
 
@@ -151,14 +150,28 @@ def _methods(study: Tree) -> None:
 
 
 def _limits(study: Tree) -> None:
-    """Options of methods that are numbers with a meaning between limits only."""
+    """Options of methods and objectives that are numbers with a meaning between limits only."""
     for label, method in study["methods"].items():
-        limits = entry("methods", method["kind"]).constants.get("limits", {})
-        for name, (above, below) in limits.items():
-            value = method["options"][name]
-            if value is not None and not above < value < (math.inf if below is None else below):
-                allowed = f"more than {above}" + (f" and less than {below}" if below else "")
-                raise BadStudy(f"methods.{label}.{name}", f"{value:g}; allowed: {allowed}")
+        _within(f"methods.{label}", "methods", method)
+        for name in ("prune_objective", "finetune_objective"):
+            if method[name]:
+                _within(f"methods.{label}.{name}", "objectives", method[name])
+    for label, objective in study["objectives"].items():
+        _within(f"objectives.{label}", "objectives", objective)
+
+
+def _within(key: str, table: str, given: Tree) -> None:
+    """An entry's options, each between its ``limits``, or in its range, whose ends are allowed."""
+    constants, options = entry(table, given["kind"]).constants, given["options"]
+    for name, (above, below) in constants.get("limits", {}).items():
+        value = options[name]
+        if value is not None and not above < value < (math.inf if below is None else below):
+            allowed = f"more than {above}" + (f" and less than {below}" if below else "")
+            raise BadStudy(f"{key}.{name}", f"{value:g}; allowed: {allowed}")
+    for name, (least, most) in constants.get("ranges", {}).items():
+        if not least <= options[name] <= (math.inf if most is None else most):
+            allowed = f"{least} or more" if most is None else f"{least} to {most}"
+            raise BadStudy(f"{key}.{name}", f"{options[name]:g}; allowed: {allowed}")
 
 
 def _teachers(study: Tree) -> None:

@@ -76,42 +76,75 @@ def seconds(done: Work, flops: float, layers: int, gflops: float) -> float:
     return done.passes * flops / (gflops * 1e9) + done.batches * (CALL + LAUNCH * layers)
 
 
-# Training: the adversary, then the loss on what it found, there and back.
+# Training: the adversary, then the loss on what it found, there and back, and bounds likewise.
 
 
-def training_passes(objective: Tree) -> float:
-    """Passes of each image in a step of training."""
-    steps = 0 if objective["kind"] in CLEAN else _steps(objective)
-    return GRADIENT * steps + LOSS.get(objective["kind"], max(LOSS.values()))
+def training_passes(objective: Tree, batch: int, classes: int) -> float:
+    """Passes of each image in a step of training on batches of ``batch`` images."""
+    kind, options = objective["kind"], objective["options"]
+    steps = 0 if kind in CLEAN else options.get("steps", 0)
+    loss = LOSS.get(kind, max(LOSS.values()))
+    if kind not in BOUNDED and kind in LOSS:
+        return GRADIENT * steps + loss
+    bounds = bound_passes(BOUNDED.get(kind, "crown_ibp"), classes)
+    if "samples" in options:  # of which the network's own logits are taken again
+        bounds = (1 + bounds) * min(1, options["samples"] / batch)
+    return GRADIENT * (steps + bounds) + loss
 
 
-def validation_passes(objective: Tree) -> float:
-    """Passes of each validation image: clean, and where there is an adversary under attack."""
-    steps = _steps(objective)
+def validation_passes(objective: Tree, classes: int) -> float:
+    """Passes of each validation image: clean, and in the objective's sense of robustness."""
+    kind = objective["kind"]
+    if kind in BOUNDED:
+        return 1 + 2 + bound_passes(BOUNDED[kind], classes)  # two: in either precision
+    if kind in NOISY:
+        return 1 + 1
+    steps = objective["options"].get("steps", 0)
     return 1 + (GRADIENT * steps + 1 if steps else 0)
 
 
-def _steps(objective: Tree) -> int:
+def adversary_steps(objective: Tree) -> int:
+    """Of the adversary that an objective lends to whoever wants adversarial images."""
+    if objective["kind"] in (*BOUNDED, *NOISY):
+        return LENT_STEPS
     return objective["options"].get("steps", 0)
 
 
-LOSS = {  # of the objectives that are known here; any other is taken for the dearest
+def bound_passes(bound: str, classes: int) -> float:
+    """One way, beside the network's own: middle and radius of intervals, and the margins through
+    the last layer. Linear bounds pass back once for each class, CROWN's from every neuron on both
+    sides as well; how many those are is not known here, so they are taken for `CROWN_NEURONS`.
+    """
+    crown_ibp = classes + 0.5
+    back = {"ibp": 0, "crown_ibp": crown_ibp, "crown": 2 * (crown_ibp + CROWN_NEURONS)}
+    return 3 + back[bound]
+
+
+LOSS = {  # of the objectives that are known here, but for bounds; any other is taken for dear
     "natural": GRADIENT,
     "pgd_at": GRADIENT,
     "trades": 1 + 2 * GRADIENT,  # the adversary's target, then clean and adversarial
     "mart": 2 * GRADIENT,
     "self_distillation": 1 + 2 * GRADIENT,  # the teacher's, its own, and kernels of small networks
+    "ibp": GRADIENT,
+    "crown_ibp": GRADIENT,
+    "mixtrain": GRADIENT,
+    "smoothing": 2 * GRADIENT,  # clean and noisy
 }
+BOUNDED = {"ibp": "ibp", "crown_ibp": "crown_ibp", "mixtrain": "crown_ibp"}  # by which bounds
+NOISY = ("smoothing",)  # validated on one noisy copy
 CLEAN = ("self_distillation",)  # attacks images where it is validated alone
+LENT_STEPS = 10  # of objectives that train without an adversary
 
 
 def training(study: Study, network: Network, stage: str) -> Work:
     """A stage of training by its plan."""
     objective, plan = study.objective(network, stage), study.plan(network, stage)
     images, held_out = training_images(study, network.parts[0])
-    epoch = over(images, plan["batch_size"], training_passes(objective))
+    number = classes(study, network.parts[0])
+    epoch = over(images, plan["batch_size"], training_passes(objective, plan["batch_size"], number))
     epoch = replace(epoch, passes=epoch.passes * (1 + plan["extra"]))  # in as many batches
-    looks = over(held_out, BATCH, validation_passes(objective))
+    looks = over(held_out, BATCH, validation_passes(objective, number))
     return epoch * plan["epochs"] + looks * _validations(plan)
 
 
@@ -152,21 +185,25 @@ def _rate_search(study: Study, network: Network) -> Work:
     method = study.resolved["methods"][network.method]
     options, objective = method["options"], study.objective(network, "prune")
     images, held_out = training_images(study, network.parts[0])
-    tuned = over(images, study.plan(network, "prune")["batch_size"], training_passes(objective))
-    trial = tuned * options["tuning"] + over(held_out, BATCH, validation_passes(objective))
+    size = study.plan(network, "prune")["batch_size"]
+    number = classes(study, network.parts[0])
+    tuned = over(images, size, training_passes(objective, size, number))
+    trial = tuned * options["tuning"] + over(held_out, BATCH, validation_passes(objective, number))
     return trial * options["trials"]
 
 
 def _mad(study: Study, network: Network) -> Work:
     """Of each image the adversary, the soft mask and K-FAC's factors."""
     steps = study.resolved["methods"][network.method]["options"]["mask_steps"]
-    adversary = _steps(study.objective(network, "prune"))
+    adversary = adversary_steps(study.objective(network, "prune"))
     return _batches(study, network, GRADIENT * (adversary + steps + 1) + FACTORS)
 
 
 def _snip(study: Study, network: Network) -> Work:
     """A step of training, but for the step."""
-    return _batches(study, network, training_passes(study.objective(network, "prune")))
+    size = study.plan(network, "prune")["batch_size"]
+    objective, number = study.objective(network, "prune"), classes(study, network.parts[0])
+    return _batches(study, network, training_passes(objective, size, number))
 
 
 def _batches(study: Study, network: Network, passes: float) -> Work:
@@ -372,14 +409,6 @@ def _certify(study: Study, network: Network) -> Work:
     passes = looks * sum(bound_passes(name, classes(study, dataset)) for name in wanted["bounds"])
     draws = noise["n0"] + noise["n"] if noise else 0
     return over(test_images(study, dataset), CERTIFY_BATCH, 1 + passes + draws)
-
-
-def bound_passes(bound: str, classes: int) -> float:
-    """Passes of each image: intervals take two, a backward bound one for each class, CROWN that of
-    every neuron; how many those are is not known here, so they are taken for `CROWN_NEURONS`.
-    """
-    backward = {"ibp": 0, "crown_ibp": classes, "crown": classes + CROWN_NEURONS}
-    return 2 + 2 * backward[bound]
 
 
 STAGES: dict[str, Callable[[Study, Network], Work]] = {

@@ -21,7 +21,8 @@ class Setting:
     ``stream`` names its random numbers, e.g. ``(seed, "finetune", "hydra", 0.95)``. ``teacher``:
     the frozen dense network, in evaluation mode, where the objective learns from it. ``extra``:
     pseudo-labelled images, where the plan mixes such into the loop's batches; nothing else sees
-    them.
+    them. ``pretrained``: whether the network was trained before; pruning and fine-tuning say so
+    themselves.
     """
 
     train: Split
@@ -32,6 +33,7 @@ class Setting:
     stream: tuple
     teacher: nn.Module | None = None
     extra: Split | None = None
+    pretrained: bool = False
 
     @property
     def steps_per_epoch(self) -> int:
@@ -49,7 +51,7 @@ class Setting:
     def step(self, *names: str | int, progress: float) -> Step:
         """What the objective may know of a moment whose random numbers have these names."""
         stream = generator(self.device, *self.stream, *names)
-        return Step(self.threat, stream, progress, self.teacher)
+        return Step(self.threat, stream, progress, self.teacher, self.pretrained)
 
     def shuffled(self, stream: torch.Generator) -> tuple[Tensor, ...]:
         """Indices of the training samples in a random order, in an epoch's batches of nearly equal

@@ -1,9 +1,9 @@
 """Clean and robust accuracy on the validation split, on which checkpoints are chosen."""
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from thin_ice.attacks.modes import in_mode
+from thin_ice.objectives.base import correct
 from thin_ice.sparsity.parametrizations import weights_computed_once
 from thin_ice.training.setting import Setting
 
@@ -11,30 +11,23 @@ BATCH = 500
 
 
 def validate(model: nn.Module, setting: Setting) -> dict[str, float]:
-    """Shares of the validation split classified correctly: clean, and under the objective's own
-    adversary.
+    """Shares of the validation split: classified correctly, and robust in the objective's sense.
 
-    ``validation_robust`` is absent where the objective has no adversary. The adversary draws the
-    same noise at every call, so that epochs compare.
+    ``validation_robust`` is absent where the goal is benign. Random numbers are the same at every
+    call, so that epochs compare.
     """
     objective, split = setting.objective, setting.validation
     step = setting.step("validation", progress=1.0)
     clean = robust = 0
     with in_mode(model, "eval"), weights_computed_once(model):
         for images, labels in split.batches(BATCH):
-            clean += _correct(model, images, labels)
-            if objective.robust:
-                attacked = objective.perturb(model, images, labels, step)
-                robust += _correct(model, attacked, labels)
+            clean += correct(model, images, labels).sum()
+            if objective.goal != "benign":
+                robust += objective.withstands(model, images, labels, step).sum()
     accuracies = {"validation_clean": float(clean) / len(split)}
-    if objective.robust:
+    if objective.goal != "benign":
         accuracies["validation_robust"] = float(robust) / len(split)
     return accuracies
-
-
-@torch.no_grad()
-def _correct(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    return (model(images).argmax(1) == labels).sum()
 
 
 def score(accuracies: dict[str, float]) -> list[float]:
