@@ -21,7 +21,7 @@ from tiny_study import TINY
 
 from thin_ice.study.load import study_from
 
-EPS, RESAMPLES, SEED = 0.05, 10, 0
+EPS, RESAMPLES, SEED, SIGMA = 0.05, 10, 0, 0.1
 FMN = {"kind": "fmn", "norm": "Linf", "steps": 10, "max_stepsize": 1}
 RUN = "digits-digits_cnn-pgd_at"
 SETS = ("kept", "lost", "rescued", "never")
@@ -51,7 +51,7 @@ def study():
             "certification": {
                 "bounds": ["ibp", "crown_ibp"],
                 "rounds": 3,
-                "smoothing": {"sigma": 0.1, "n0": 5, "n": 50, "alpha": 0.01},
+                "smoothing": {"sigma": SIGMA, "n0": 5, "n": 50, "alpha": 0.01},
             },
             "selection_on_test": True,
             "indicators": TINY["indicators"] | {"samples": 60},

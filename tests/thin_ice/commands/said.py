@@ -21,6 +21,7 @@ from reproduced import (
     RESAMPLES,
     RUN,
     SEED,
+    SIGMA,
     VIEWS,
     Report,
     class_tests,
@@ -33,10 +34,12 @@ from reproduced import (
     moved,
     name_of,
     networks_shown,
+    outcomes,
     overestimate_points,
     pair_keys,
     partition,
     percent,
+    proved,
     selection,
     shown,
     values_of,
@@ -444,7 +447,78 @@ def movement(report):
     return f"The median signed distance changes {', '.join(clauses)}."
 
 
+MEASURES = {
+    "benign": "benign",
+    "empirical": "empirical",
+    "autoattack": "AutoAttack",
+    "verified": "verified",
+    "smoothed": "smoothed",
+}
+FOR_THEM = ("benign", "empirical", "autoattack")  # what the networks were trained for
+PUBLISHED = {"benign": 93, "empirical": 92.5, "verified": 85}
+MOST = 0.9  # the sparsity that averages are published for
+
+
+def kept_ratios(report, measure, method, sparsity):
+    """In percent of what the dense network of each seed reaches, where that is anything."""
+    for one in report.networks:
+        before = outcomes(report.network(one.seed, "dense")).get(measure)
+        after = outcomes(one).get(measure)
+        if (one.method, one.sparsity) == (method, sparsity) and after is not None and any(before):
+            yield 100 * sum(after) / sum(before)
+
+
+def preservation(report):
+    parts = []
+    for measure, name in MEASURES.items():
+        if ratios := list(kept_ratios(report, measure, "lwm", MOST)):
+            whose = " trained for it" if measure in FOR_THEM else ", none trained for it"
+            beside = f"; published {PUBLISHED[measure]:.1f} %" if measure in PUBLISHED else ""
+            networks = counted(len(ratios), "network")
+            parts.append(f"{name} {shown(mean(ratios), 1)} % ({networks}{whose}{beside})")
+    lost = {(one.seed, one.variant) for one in gone(report)}
+    fallen = sum(bool({(s, f"lwm-{MOST}"), (s, "dense")} & lost) for s in (0, 1))
+    tail = f"; {counted(fallen, 'network')} among them collapsed or came from one that did"
+    kept = f"at sparsity {MOST} 1 method keep on average: {', '.join(parts)}"
+    return sentence(kept + tail * (fallen > 0))
+
+
+def certified_at(network, radius):
+    """In percent: right, and proved to stay so up to the radius, which is not less than any."""
+    proofs = [row["certified_radius"] for row in network.rows("certified").values()]
+    return 100 * hand.share(proof > 0 and proof >= radius for proof in proofs)
+
+
+def certified(report):
+    networks = report.networks
+    proofs = [certified_at(one, EPS) for one in networks]
+    standing_ = [standing(one)[0] for one in networks]
+    gaps = [a - b for a, b in zip(standing_, proofs, strict=True)]
+    rows = report.csv("certified")
+    assert all(float(r["certified_percent"]) <= float(r["robust_percent"]) for r in rows)
+    return (
+        f"At ε = {EPS:g} ({255 * EPS:g}/255), {span(proofs)} % of the samples of "
+        f"{counted(len(networks), 'network')} are proved robust and no attack flips "
+        f"{span(standing_)} %, so that of {span(gaps)} % it is unknown."
+    )
+
+
+def smoothed_beyond(network, radius):
+    """In percent: the smoothed network is certified to be right farther than the radius."""
+    found = [row["smoothed_radius"] for row in network.rows("certified").values()]
+    return 100 * hand.share(value > radius for value in found)
+
+
+def smoothed(report):
+    zero, there = ([smoothed_beyond(one, r) for one in report.networks] for r in (0, SIGMA))
+    return (
+        f"Of {counted(len(zero), 'smoothed network')}, certified accuracy is {span(zero)} % at "
+        f"radius 0 and {span(there)} % at {SIGMA:g}, the deviation of the noise."
+    )
+
+
 FIGURES = (
+    *(preservation, certified, smoothed),
     *(accuracy, overestimate, mechanisms, security, densities, distances, loss_by_distance),
     *(thickness, auroc, rivals, twins, classes, overlap, movement),
 )
@@ -493,6 +567,13 @@ def caveats(report):
         *unfound(report),
         *disagreements(report),
         *alarms(report),
+        f"Verified accuracy is a lower bound ({counted(len(report.networks), 'network')}, "
+        f"{span([100 * hand.share(proved(one)['verified']) for one in report.networks])} %): a "
+        "sample that is not verified need not be breakable, since bounds may be loose, most of all "
+        "on networks that were not trained for them.",
+        "Smoothing certifies another network than the one that is attacked and verified: what that "
+        f"one predicts most often under Gaussian noise of σ = {SIGMA:g}, in L2. Each certificate "
+        "may be wrong with probability 0.01.",
         f"AutoAttack ran at the study's ε = {EPS:g} ({255 * EPS:g}/255); robust means robust to "
         "that, not to every attack.",
         "The claimed protocols are published for 8/255; their ε and step sizes are multiplied by "
@@ -554,7 +635,7 @@ def standing_of(report):
     return Standing(report.root, left, report.page, report.said, report)
 
 
-OF_ALL = (accuracy, security, twins)
+OF_ALL = (accuracy, security, twins, preservation, certified, smoothed)
 
 
 def figure_sentence(report, say):

@@ -23,6 +23,7 @@ from reproduced import (
     RUN,
     SEED,
     SETS,
+    SIGMA,
     VIEWS,
     Network,
     Page,
@@ -30,6 +31,7 @@ from reproduced import (
     assert_row,
     by_seed,
     class_tests,
+    close,
     differences,
     indicator_values,
     joint,
@@ -95,6 +97,7 @@ def test_the_headline_table_is_the_mean_and_spread_of_per_sample_outcomes(report
             "clean (%)": percent("correct"),
             "claimed (%)": percent(f"claimed_{PROTOCOL}") if claimed else None,
             "AutoAttack (%)": percent("robust"),
+            "verified (%)": lambda one: 100 * hand.share(proved(one)["verified"]),
             "overestimate (points)": overestimate_points if claimed else None,
         }
         for name, measure in columns.items():
@@ -290,6 +293,80 @@ def test_what_is_kept_is_counted_on_the_samples_of_each_network_and_its_dense_on
             objective = dict.fromkeys(("trained_with", "tuned_with"), "pgd_at")
             assert_row(row, protocol=protocol, kind=network.method, **objective)
     assert len(printed) == len(expected)
+
+
+def test_the_tables_and_the_figure_of_what_is_kept_average_the_ratios(report):
+    figure = report.csv("preservation")
+    table = {
+        (row["networks"], row["measure"], row["over"]): row for row in report.table("averages")
+    }
+    rows = {
+        (row["network"], row["seed"], row["measure"]): row for row in report.table("preservation")
+    }
+    assert len(rows) == len(report.analysed("preservation"))
+    keys = [key for key in networks_shown(report) if key[0] != "dense"]
+    expected = 0
+    for method, sparsity in keys:
+        for measure, name in said.MEASURES.items():
+            ratios = list(said.kept_ratios(report, measure, method, sparsity))
+            own = measure in said.FOR_THEM
+            drawn = [
+                row
+                for row in figure
+                if (row["method"], float(row["sparsity"]), row["measure"])
+                == (method, sparsity, measure)
+            ]
+            if measure == "empirical" and method == "dense_again":
+                assert not drawn
+                continue
+            networks = [row for row in drawn if row["shown"] == "network"]
+            means = [row for row in drawn if row["shown"] == "mean"]
+            assert {row["own"] for row in networks} == {"yes" if own else "no"}
+            assert [row["own"] for row in means] == ["no", "yes"][: 1 + own]
+            for row in networks:
+                found = [rows[name_of(method, sparsity), row["seed"], name]["kept (%)"]]
+                kept = row["kept_percent"]
+                text = shown(float(kept), 1) if kept else "–"
+                same_text(found[0].partition(" ")[0], text)
+            kept = [float(row["kept_percent"]) for row in networks if row["kept_percent"]]
+            assert all(close(a, b) for a, b in zip(sorted(kept), sorted(ratios), strict=True))
+            for row, over in zip(means, ("all", "trained for it"), strict=False):
+                average = mean(ratios) if ratios else hand.NAN
+                assert_row(row, kept_percent=average, networks=len(ratios))
+                cells = table[name_of(method, sparsity), name, over]
+                same_text(cells["kept (%)"], shown(average, 1))  # two networks have no interval
+                published = said.PUBLISHED.get(measure) if sparsity == said.MOST else None
+                assert cells["published (%)"] == (shown(published, 1) if published else "–")
+                expected += 1
+    assert len(table) == expected
+
+
+def test_the_certified_curves_count_proofs_beside_flips(report):
+    rows = report.csv("certified")
+    assert {float(row["eps"]) for row in rows} == {float(r["eps"]) for r in report.csv("security")}
+    for row in rows:
+        network = one_of(report, row)
+        radius = round(float(row["eps"]) / EPS * 20) / 20 * EPS
+        assert_row(row, certified_percent=said.certified_at(network, radius))
+        beyond = [
+            s["correct"] and s["distance_linf"] > radius for s in network.rows("distances").values()
+        ]
+        assert_row(row, robust_percent=100 * hand.share(beyond))
+        assert (row["at_eps"] == "yes") == math.isclose(radius, EPS)
+    rows = report.csv("smoothed")
+    assert len(rows) == 33 * len(report.networks)
+    for row in rows:
+        steps = round(8 * float(row["eps"]) / SIGMA)
+        assert_row(row, eps=SIGMA * steps / 8)
+        beyond = said.smoothed_beyond(one_of(report, row), SIGMA * (steps / 8))
+        assert_row(row, certified_percent=beyond)
+
+
+def one_of(report, row):
+    """The network that a row of a figure's table is of."""
+    key = int(row["seed"]), row["method"], float(row["sparsity"])
+    (one,) = [n for n in report.networks if (n.seed, n.method, n.sparsity) == key]
+    return one
 
 
 def test_the_table_of_accuracies_names_objectives_and_what_was_proved(report):
@@ -782,15 +859,26 @@ def test_every_figures_sentence_says_what_the_samples_say(report, say):
 
 
 def test_every_figure_has_its_sentence_reproduced(report):
-    assert {one.__name__ for one in said.FIGURES} == set(EXHIBITS)
+    """But for pairs of objectives, of which this study has one."""
+    assert {one.__name__ for one in said.FIGURES} == set(EXHIBITS) - {"mismatch"}
+    assert "mismatch" not in report.said
+    assert not report.csv("mismatch")
 
 
 def test_what_was_run_is_counted(report):
-    printed, expected = report.said["run"], said.what_was_run(report)
-    assert len(printed) == len(expected) + 1
+    (*printed, why, no_rows), expected = report.said["run"], said.what_was_run(report)
+    assert why.endswith("another. Every network was fine-tuned with the objective that trained it.")
+    assert no_rows == "Objectives that differ. These tables have no row."
+    assert len(printed) == len(expected) + 3
     for text, again in zip(printed, expected, strict=False):
         same_text(text, again)
-    assert f"L∞ by FMN ({listed(FMN | {'start': 'sample'})})" in printed[-1]
+    assert f"L∞ by FMN ({listed(FMN | {'start': 'sample'})})" in printed[-3]
+    assert printed[-2] == (
+        f"Certified, every network: a sample is verified at ε = {EPS} ({255 * EPS:g}/255) in L∞ if "
+        "intervals (IBP) or CROWN-IBP proves it, and its certified radius is sought by 3 "
+        "bisections."
+    )
+    assert printed[-1].startswith(f"Smoothed, every network, by Gaussian noise of σ = {SIGMA:g}: ")
 
 
 def listed(attack):

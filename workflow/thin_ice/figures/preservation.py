@@ -41,7 +41,12 @@ def table(finished: Finished) -> pd.DataFrame:
         return pd.DataFrame(columns=COLUMNS)
     fallen = collapsed(rows) | collapsed(rows.assign(collapse=rows.dense_collapse))
     networks = rows.assign(shown=NETWORK, networks=1, own=_own(rows), collapsed=fallen.astype(int))
-    both = [networks, means.assign(shown=MEAN, own=means.over.map({"own": "yes", "all": "no"}))]
+    means = means.assign(
+        shown=MEAN,
+        own=means.over.map({"own": "yes", "all": "no"}),
+        networks=means.networks - means.without_ratio,
+    )
+    both = [networks, means]
     joined = pd.concat([part.reindex(columns=COLUMNS) for part in both], ignore_index=True)
     return joined.astype({"seed": "Int64", "networks": int, "collapsed": int})
 
