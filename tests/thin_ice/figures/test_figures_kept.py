@@ -165,10 +165,11 @@ def test_the_matched_pair_is_held_against_every_other_of_its_column():
 def test_a_cell_holds_what_a_pair_reaches_and_how_far_that_is_from_the_matched_one(finished):
     panels, rows = drawn(mismatch, finished)
     titles = [panel.get_title(loc="left").rpartition("\n")[2] for panel in panels]
-    assert titles == [
-        *("benign (%)", "empirical: pgd_m0", "empirical: pgd_m1", "AutoAttack (%)"),
-        *("verified (%)", "smoothed (%)"),
-    ]
+    measures = ("benign", "empirical", "empirical", "AutoAttack", "verified", "smoothed")
+    assert titles == [f"{measure} (%)" for measure in measures]
+    protocols = [panel.get_title(loc="left").partition("\n")[0] for panel in panels[1:3]]
+    assert protocols == ["pgd_m0", "pgd_m1"]
+    assert panels[0].get_title(loc="left") == "net0 on digits, lwm0 (weight) 0.9\n\nbenign (%)"
     panel = panels[titles.index("verified (%)")]
     columns = [text.get_text() for text in panel.get_xticklabels()]
     lines = [text.get_text() for text in panels[0].get_yticklabels()]
