@@ -897,7 +897,7 @@ def test_every_figure_has_its_sentence_reproduced(report):
 
 
 def test_what_was_run_is_counted(report):
-    *counted, distances, verified_, smoothed, absent = report.said["run"]
+    *counted, distances, verified_, smoothed, absent, rowless = report.said["run"]
     for text, again in zip(counted, said.what_was_run(report), strict=True):
         same_text(text, again)
     assert f"L∞ by FMN ({listed(FMN | {'start': 'sample'})})" in distances
@@ -911,6 +911,7 @@ def test_what_was_run_is_counted(report):
         "class and 50 certify its L2 radius, wrong with probability at most 0.01 (seed 0)."
     )
     assert all(why in absent for why in said.ABSENT.values())
+    assert rowless.startswith("Objectives that differ. ")
 
 
 def listed(attack):
