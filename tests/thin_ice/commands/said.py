@@ -16,11 +16,15 @@ from reproduced import (
     EPS,
     FEW,
     INDICATORS,
+    MEASURES,
     MECHANISMS,
     PROTOCOL,
+    PUBLISHED,
     RESAMPLES,
     RUN,
     SEED,
+    SIGMA,
+    SOUGHT,
     VIEWS,
     Report,
     class_tests,
@@ -28,6 +32,7 @@ from reproduced import (
     indicator_values,
     joint,
     judged,
+    kept_percents,
     lost_sets,
     minus,
     moved,
@@ -37,8 +42,11 @@ from reproduced import (
     pair_keys,
     partition,
     percent,
+    proved,
+    proved_at,
     selection,
     shown,
+    smoothed_at,
     values_of,
     views,
 )
@@ -444,8 +452,48 @@ def movement(report):
     return f"The median signed distance changes {', '.join(clauses)}."
 
 
+def preservation(report):
+    """At the sparsity of the published averages."""
+    parts = []
+    for measure, name in MEASURES.items():
+        kept = kept_percents(report, "lwm", 0.9, measure)
+        found = [value for value in kept if not math.isnan(value)]
+        if not found:
+            continue
+        own = "" if measure in SOUGHT else ", none"
+        beside = f"; published {shown(PUBLISHED[measure], 1)} %" if measure in PUBLISHED else ""
+        parts.append(
+            f"{name} {shown(mean(found), 1)} % ({counted(len(kept), 'network')}{own} trained for it"
+            f"{beside})"
+        )
+    fallen = {one.seed for one in gone(report) if one.sparsity == 0.9 or one.method == "dense"}
+    tail = f"; {counted(len(fallen), 'network')} among them collapsed or came from one that did"
+    return f"At sparsity 0.9 1 method keep on average: {', '.join(parts)}{tail * bool(fallen)}."
+
+
+def certified(report):
+    within, beyond = zip(*(proved_at(one, EPS) for one in report.networks), strict=True)
+    unknown = [b - a for a, b in zip(within, beyond, strict=True)]
+    return (
+        f"At ε = {EPS:g} ({255 * EPS:g}/255), {span(within)} % of the samples of "
+        f"{counted(len(within), 'network')} are proved robust and no attack flips {span(beyond)} "
+        f"%, so that of {span(unknown)} % it is unknown."
+    )
+
+
+def smoothed(report):
+    there = [[smoothed_at(one, radius) for one in report.networks] for radius in (0, SIGMA)]
+    return (
+        f"Of {counted(len(report.networks), 'smoothed network')}, certified accuracy is "
+        f"{span(there[0])} % at radius 0 and {span(there[1])} % at {SIGMA:g}, the deviation of "
+        "the noise."
+    )
+
+
+ABSENT = {"mismatch": "Every network was fine-tuned with the objective that trained it"}
 FIGURES = (
     *(accuracy, overestimate, mechanisms, security, densities, distances, loss_by_distance),
+    *(preservation, certified, smoothed),
     *(thickness, auroc, rivals, twins, classes, overlap, movement),
 )
 
@@ -493,6 +541,13 @@ def caveats(report):
         *unfound(report),
         *disagreements(report),
         *alarms(report),
+        f"Verified accuracy is a lower bound ({counted(len(report.networks), 'network')}, "
+        f"{span([100 * hand.share(proved(one)['verified']) for one in report.networks])} %): a "
+        "sample that is not verified need not be breakable, since bounds may be loose, most of all "
+        "on networks that were not trained for them.",
+        "Smoothing certifies another network than the one that is attacked and verified: what that "
+        f"one predicts most often under Gaussian noise of σ = {SIGMA:g}, in L2. Each certificate "
+        "may be wrong with probability 0.01.",
         f"AutoAttack ran at the study's ε = {EPS:g} ({255 * EPS:g}/255); robust means robust to "
         "that, not to every attack.",
         "The claimed protocols are published for 8/255; their ε and step sizes are multiplied by "
@@ -554,7 +609,7 @@ def standing_of(report):
     return Standing(report.root, left, report.page, report.said, report)
 
 
-OF_ALL = (accuracy, security, twins)
+OF_ALL = (preservation, certified, smoothed, accuracy, security, twins)
 
 
 def figure_sentence(report, say):

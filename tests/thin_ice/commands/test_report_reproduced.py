@@ -17,12 +17,16 @@ from reproduced import (
     ENOUGH,
     EPS,
     FMN,
+    MEASURES,
     MECHANISMS,
     PROTOCOL,
+    PUBLISHED,
     RESAMPLES,
     RUN,
     SEED,
     SETS,
+    SIGMA,
+    SOUGHT,
     VIEWS,
     Network,
     Page,
@@ -34,6 +38,8 @@ from reproduced import (
     indicator_values,
     joint,
     judged,
+    kept_of,
+    kept_percents,
     lost_sets,
     minus,
     moved,
@@ -46,6 +52,7 @@ from reproduced import (
     percent,
     pooled,
     proved,
+    proved_at,
     pruned_keys,
     resampled,
     right,
@@ -53,6 +60,7 @@ from reproduced import (
     selection,
     shown,
     shown_interval,
+    smoothed_at,
     split,
     study,
     told,
@@ -96,6 +104,7 @@ def test_the_headline_table_is_the_mean_and_spread_of_per_sample_outcomes(report
             "claimed (%)": percent(f"claimed_{PROTOCOL}") if claimed else None,
             "AutoAttack (%)": percent("robust"),
             "overestimate (points)": overestimate_points if claimed else None,
+            "verified (%)": verified,
         }
         for name, measure in columns.items():
             text = "–"
@@ -108,6 +117,10 @@ def test_the_headline_table_is_the_mean_and_spread_of_per_sample_outcomes(report
         reached = mean(by_seed(report, method, sparsity, zero_share))
         same_text(row["sparsity reached (%)"], shown(reached, 2))
         same_text(row["remark"], remark(report, method, sparsity))
+
+
+def verified(network):
+    return 100 * hand.share(proved(network)["verified"])
 
 
 def remark(report, method, sparsity):
@@ -290,6 +303,104 @@ def test_what_is_kept_is_counted_on_the_samples_of_each_network_and_its_dense_on
             objective = dict.fromkeys(("trained_with", "tuned_with"), "pgd_at")
             assert_row(row, protocol=protocol, kind=network.method, **objective)
     assert len(printed) == len(expected)
+
+
+def test_the_table_of_what_is_kept_is_that_of_the_analysis(report):
+    cells = report.table("preservation")
+    assert len(cells) == len(report.analysed("preservation"))
+    for cell, row in zip(cells, report.analysed("preservation"), strict=True):
+        assert cell["network"] == name_of(row["method"], float(row["sparsity"]))
+        assert (cell["seed"], cell["measure"]) == (row["seed"], MEASURES[row["measure"]])
+        kept = [number(row[name]) for name in ("kept_percent", "kept_low", "kept_high")]
+        same_text(cell["kept (%)"], shown_interval(*kept, digits=1))
+        points = [number(row[name]) for name in ("points", "points_low", "points_high")]
+        same_text(cell["lost (points)"], shown_interval(*points, digits=1))
+        for name in ("dense", "pruned"):
+            same_text(cell[f"{name} (%)"], shown(float(row[f"{name}_percent"]), 1))
+
+
+def number(printed):
+    return float(printed) if printed else hand.NAN
+
+
+def test_the_averages_are_means_of_the_networks_ratios(report):
+    cells = report.table("averages")
+    keys = [key for key in networks_shown(report) if key[0] != "dense"]
+    measures = {key: outcomes(report.network(0, variant_of(*key))) for key in keys}
+    own = [(key, measure) for key in keys for measure in measures[key] if measure in SOUGHT]
+    everyone = [(key, measure, "all") for key in keys for measure in measures[key]]
+    for key, measure, over in [*everyone, *((*one, "trained for it") for one in own)]:
+        told = name_of(*key), MEASURES[measure], over
+        (cell,) = [c for c in cells if (c["networks"], c["measure"], c["over"]) == told]
+        kept = kept_percents(report, *key, measure)
+        found = [value for value in kept if not math.isnan(value)] or [hand.NAN]
+        same_text(cell["kept (%)"], shown(mean(found), 1))
+        same_text(cell["least"], shown(min(found), 1))
+        same_text(cell["most"], shown(max(found), 1))
+        assert cell["how many"] == "2"
+        assert cell["nothing to keep"] == str(sum(map(math.isnan, kept)))
+        fallen = [one for one in said.gone(report) if (one.method, one.sparsity) in (key, DENSE)]
+        assert cell["collapsed"] == str(len({one.seed for one in fallen}))
+        for name, variant in (("dense", "dense"), ("pruned", variant_of(*key))):
+            values = [
+                100 * hand.share(outcomes(report.network(seed, variant))[measure])
+                for seed in (0, 1)
+            ]
+            same_text(cell[f"{name} (%)"], shown(mean(values), 1))
+        published = PUBLISHED.get(measure, hand.NAN) if key[1] == 0.9 else hand.NAN
+        assert cell["published (%)"] == shown(published, 1)
+    assert len(cells) == len(everyone) + len(own)
+
+
+DENSE = ("dense", 0.0)
+
+
+def variant_of(method, sparsity):
+    return f"{method}-{sparsity:g}" if sparsity else method
+
+
+def test_the_figure_of_what_is_kept_draws_each_network_and_mean(report):
+    rows = report.csv("preservation")
+    networks = [row for row in rows if row["shown"] == "network"]
+    assert len(networks) == len(report.analysed("preservation"))
+    assert len(rows) - len(networks) == len(report.table("averages"))
+    for row in networks:
+        one = report.network(int(row["seed"]), variant_of(row["method"], float(row["sparsity"])))
+        assert_row(row, kept_percent=kept_of(report, one, row["measure"]))
+        assert row["own"] == ("yes" if row["measure"] in SOUGHT else "no")
+    for row in rows:
+        if row["shown"] == "mean":
+            key = row["method"], float(row["sparsity"])
+            kept = kept_percents(report, *key, row["measure"])
+            found = [value for value in kept if not math.isnan(value)] or [hand.NAN]
+            assert_row(row, kept_percent=mean(found))
+
+
+def test_no_pair_of_objectives_is_shown_where_each_network_keeps_its_own(report):
+    assert report.csv("mismatch") == []
+
+
+def test_the_certified_figure_counts_proofs_and_flips_within_each_radius(report):
+    rows = report.csv("certified")
+    radii = sorted({float(row["eps"]) for row in rows})
+    assert len(rows) == len(radii) * len(report.networks)
+    for row in rows:
+        variant = variant_of(row["method"], float(row["sparsity"]))
+        step = round(float(row["eps"]) / (EPS / 20))
+        one = report.network(int(row["seed"]), variant)
+        within, beyond = proved_at(one, step * EPS / 20)
+        assert_row(row, eps=step * EPS / 20, certified_percent=within, robust_percent=beyond)
+        assert row["at_eps"] == ("yes" if step == 20 else "no")
+
+
+def test_the_smoothed_figure_counts_certificates_beyond_each_radius(report):
+    rows = report.csv("smoothed")
+    assert len(rows) == 33 * len(report.networks)
+    for row in rows:
+        variant = variant_of(row["method"], float(row["sparsity"]))
+        step = round(8 * float(row["eps"]) / SIGMA)
+        one = report.network(int(row["seed"]), variant)
+        assert_row(row, eps=SIGMA * step / 8, certified_percent=smoothed_at(one, SIGMA * step / 8))
 
 
 def test_the_table_of_accuracies_names_objectives_and_what_was_proved(report):
@@ -782,15 +893,25 @@ def test_every_figures_sentence_says_what_the_samples_say(report, say):
 
 
 def test_every_figure_has_its_sentence_reproduced(report):
-    assert {one.__name__ for one in said.FIGURES} == set(EXHIBITS)
+    assert {one.__name__ for one in said.FIGURES} | {*said.ABSENT} == set(EXHIBITS)
 
 
 def test_what_was_run_is_counted(report):
-    printed, expected = report.said["run"], said.what_was_run(report)
-    assert len(printed) == len(expected) + 1
-    for text, again in zip(printed, expected, strict=False):
+    *counted, distances, verified_, smoothed, absent, rowless = report.said["run"]
+    for text, again in zip(counted, said.what_was_run(report), strict=True):
         same_text(text, again)
-    assert f"L∞ by FMN ({listed(FMN | {'start': 'sample'})})" in printed[-1]
+    assert f"L∞ by FMN ({listed(FMN | {'start': 'sample'})})" in distances
+    assert verified_ == (
+        f"Certified, every network: a sample is verified at ε = {EPS:g} ({255 * EPS:g}/255) in L∞ "
+        "if intervals (IBP) or CROWN-IBP proves it, and its certified radius is sought by 3 "
+        "bisections."
+    )
+    assert smoothed == (
+        f"Smoothed, every network, by Gaussian noise of σ = {SIGMA:g}: 5 draws choose a sample's "
+        "class and 50 certify its L2 radius, wrong with probability at most 0.01 (seed 0)."
+    )
+    assert all(why in absent for why in said.ABSENT.values())
+    assert rowless.startswith("Objectives that differ. ")
 
 
 def listed(attack):
