@@ -21,7 +21,17 @@ from tiny_study import TINY
 
 from thin_ice.study.load import study_from
 
-EPS, RESAMPLES, SEED, SIGMA = 0.05, 10, 0, 0.1
+EPS, RESAMPLES, SEED = 0.05, 10, 0
+SIGMA = 0.1  # of the noise of smoothed networks
+PUBLISHED = {"benign": 93.0, "empirical": 92.5, "verified": 85.0}  # kept at sparsity 0.9
+SOUGHT = ("benign", "empirical", "autoattack")  # measures that the study's objective is after
+MEASURES = {
+    "benign": "benign",
+    "empirical": "empirical",
+    "autoattack": "AutoAttack",
+    "verified": "verified",
+    "smoothed": "smoothed",
+}
 FMN = {"kind": "fmn", "norm": "Linf", "steps": 10, "max_stepsize": 1}
 RUN = "digits-digits_cnn-pgd_at"
 SETS = ("kept", "lost", "rescued", "never")
@@ -154,6 +164,30 @@ def outcomes(network):
         found["empirical"] = network.column(f"claimed_{PROTOCOL}")
     found |= proved(network)
     return {name: [bool(one) for one in values] for name, values in found.items()}
+
+
+def kept_percents(report, method, sparsity, measure):
+    """Of each network of a pair, in percent of its dense one's; NaN where that has nothing."""
+    return by_seed(report, method, sparsity, lambda one: kept_of(report, one, measure))
+
+
+def kept_of(report, network, measure):
+    before = outcomes(report.network(network.seed, "dense"))[measure]
+    return 100 * sum(outcomes(network)[measure]) / sum(before) if any(before) else hand.NAN
+
+
+def proved_at(network, radius):
+    """Percent of the samples that are proved right, and that no attack flipped, within a radius."""
+    distances, proofs = network.rows("distances").values(), network.rows("certified").values()
+    within = [row["certified_radius"] > 0 and row["certified_radius"] >= radius for row in proofs]
+    beyond = [row["correct"] and row["distance_linf"] > radius for row in distances]
+    return 100 * hand.share(within), 100 * hand.share(beyond)
+
+
+def smoothed_at(network, radius):
+    """Percent of the samples that the smoothed network is certified to have right beyond it."""
+    rows = network.rows("certified").values()
+    return 100 * hand.share(row["smoothed_radius"] > radius for row in rows)
 
 
 @dataclass

@@ -16,12 +16,15 @@ from reproduced import (
     EPS,
     FEW,
     INDICATORS,
+    MEASURES,
     MECHANISMS,
     PROTOCOL,
+    PUBLISHED,
     RESAMPLES,
     RUN,
     SEED,
     SIGMA,
+    SOUGHT,
     VIEWS,
     Report,
     class_tests,
@@ -29,19 +32,21 @@ from reproduced import (
     indicator_values,
     joint,
     judged,
+    kept_percents,
     lost_sets,
     minus,
     moved,
     name_of,
     networks_shown,
-    outcomes,
     overestimate_points,
     pair_keys,
     partition,
     percent,
     proved,
+    proved_at,
     selection,
     shown,
+    smoothed_at,
     values_of,
     views,
 )
@@ -447,79 +452,48 @@ def movement(report):
     return f"The median signed distance changes {', '.join(clauses)}."
 
 
-MEASURES = {
-    "benign": "benign",
-    "empirical": "empirical",
-    "autoattack": "AutoAttack",
-    "verified": "verified",
-    "smoothed": "smoothed",
-}
-FOR_THEM = ("benign", "empirical", "autoattack")  # what the networks were trained for
-PUBLISHED = {"benign": 93, "empirical": 92.5, "verified": 85}
-MOST = 0.9  # the sparsity that averages are published for
-
-
-def kept_ratios(report, measure, method, sparsity):
-    """In percent of what the dense network of each seed reaches, where that is anything."""
-    for one in report.networks:
-        before = outcomes(report.network(one.seed, "dense")).get(measure)
-        after = outcomes(one).get(measure)
-        if (one.method, one.sparsity) == (method, sparsity) and after is not None and any(before):
-            yield 100 * sum(after) / sum(before)
-
-
 def preservation(report):
+    """At the sparsity of the published averages."""
     parts = []
     for measure, name in MEASURES.items():
-        if ratios := list(kept_ratios(report, measure, "lwm", MOST)):
-            whose = " trained for it" if measure in FOR_THEM else ", none trained for it"
-            beside = f"; published {PUBLISHED[measure]:.1f} %" if measure in PUBLISHED else ""
-            networks = counted(len(ratios), "network")
-            parts.append(f"{name} {shown(mean(ratios), 1)} % ({networks}{whose}{beside})")
-    lost = {(one.seed, one.variant) for one in gone(report)}
-    fallen = sum(bool({(s, f"lwm-{MOST}"), (s, "dense")} & lost) for s in (0, 1))
-    tail = f"; {counted(fallen, 'network')} among them collapsed or came from one that did"
-    kept = f"at sparsity {MOST} 1 method keep on average: {', '.join(parts)}"
-    return sentence(kept + tail * (fallen > 0))
-
-
-def certified_at(network, radius):
-    """In percent: right, and proved to stay so up to the radius, which is not less than any."""
-    proofs = [row["certified_radius"] for row in network.rows("certified").values()]
-    return 100 * hand.share(proof > 0 and proof >= radius for proof in proofs)
+        kept = kept_percents(report, "lwm", 0.9, measure)
+        found = [value for value in kept if not math.isnan(value)]
+        if not found:
+            continue
+        own = "" if measure in SOUGHT else ", none"
+        beside = f"; published {shown(PUBLISHED[measure], 1)} %" if measure in PUBLISHED else ""
+        parts.append(
+            f"{name} {shown(mean(found), 1)} % ({counted(len(found), 'network')}{own} trained for it"
+            f"{beside})"
+        )
+    fallen = {one.seed for one in gone(report) if one.sparsity == 0.9 or one.method == "dense"}
+    tail = f"; {counted(len(fallen), 'network')} among them collapsed or came from one that did"
+    return f"At sparsity 0.9 1 method keeps on average: {', '.join(parts)}{tail * bool(fallen)}."
 
 
 def certified(report):
-    networks = report.networks
-    proofs = [certified_at(one, EPS) for one in networks]
-    standing_ = [standing(one)[0] for one in networks]
-    gaps = [a - b for a, b in zip(standing_, proofs, strict=True)]
-    rows = report.csv("certified")
-    assert all(float(r["certified_percent"]) <= float(r["robust_percent"]) for r in rows)
+    within, beyond = zip(*(proved_at(one, EPS) for one in report.networks), strict=True)
+    unknown = [b - a for a, b in zip(within, beyond, strict=True)]
     return (
-        f"At ε = {EPS:g} ({255 * EPS:g}/255), {span(proofs)} % of the samples of "
-        f"{counted(len(networks), 'network')} are proved robust and no attack flips "
-        f"{span(standing_)} %, so that of {span(gaps)} % it is unknown."
+        f"At ε = {EPS:g} ({255 * EPS:g}/255), {span(within)} % of the samples of "
+        f"{counted(len(within), 'network')} are proved robust and no attack flips {span(beyond)} "
+        f"%, so that of {span(unknown)} % it is unknown."
     )
-
-
-def smoothed_beyond(network, radius):
-    """In percent: the smoothed network is certified to be right farther than the radius."""
-    found = [row["smoothed_radius"] for row in network.rows("certified").values()]
-    return 100 * hand.share(value > radius for value in found)
 
 
 def smoothed(report):
-    zero, there = ([smoothed_beyond(one, r) for one in report.networks] for r in (0, SIGMA))
+    there = [[smoothed_at(one, radius) for one in report.networks] for radius in (0, SIGMA)]
     return (
-        f"Of {counted(len(zero), 'smoothed network')}, certified accuracy is {span(zero)} % at "
-        f"radius 0 and {span(there)} % at {SIGMA:g}, the deviation of the noise."
+        f"Of {counted(len(report.networks), 'smoothed network')}, certified accuracy is "
+        f"{span(there[0])} % at radius 0 and {span(there[1])} % at {SIGMA:g}, the deviation of "
+        "the noise."
     )
 
 
+ABSENT = {"mismatch": "Every network was fine-tuned with the objective that trained it"}
 FIGURES = (
-    *(preservation, certified, smoothed),
     *(accuracy, overestimate, mechanisms, security, densities, distances, loss_by_distance),
+    *(preservation, certified, smoothed),
     *(thickness, auroc, rivals, twins, classes, overlap, movement),
 )
 
@@ -635,7 +609,7 @@ def standing_of(report):
     return Standing(report.root, left, report.page, report.said, report)
 
 
-OF_ALL = (accuracy, security, twins, preservation, certified, smoothed)
+OF_ALL = (preservation, certified, smoothed, accuracy, security, twins)
 
 
 def figure_sentence(report, say):

@@ -17,13 +17,16 @@ from reproduced import (
     ENOUGH,
     EPS,
     FMN,
+    MEASURES,
     MECHANISMS,
     PROTOCOL,
+    PUBLISHED,
     RESAMPLES,
     RUN,
     SEED,
     SETS,
     SIGMA,
+    SOUGHT,
     VIEWS,
     Network,
     Page,
@@ -31,11 +34,12 @@ from reproduced import (
     assert_row,
     by_seed,
     class_tests,
-    close,
     differences,
     indicator_values,
     joint,
     judged,
+    kept_of,
+    kept_percents,
     lost_sets,
     minus,
     moved,
@@ -48,6 +52,7 @@ from reproduced import (
     percent,
     pooled,
     proved,
+    proved_at,
     pruned_keys,
     resampled,
     right,
@@ -55,6 +60,7 @@ from reproduced import (
     selection,
     shown,
     shown_interval,
+    smoothed_at,
     split,
     study,
     told,
@@ -97,8 +103,8 @@ def test_the_headline_table_is_the_mean_and_spread_of_per_sample_outcomes(report
             "clean (%)": percent("correct"),
             "claimed (%)": percent(f"claimed_{PROTOCOL}") if claimed else None,
             "AutoAttack (%)": percent("robust"),
-            "verified (%)": lambda one: 100 * hand.share(proved(one)["verified"]),
             "overestimate (points)": overestimate_points if claimed else None,
+            "verified (%)": verified,
         }
         for name, measure in columns.items():
             text = "–"
@@ -111,6 +117,10 @@ def test_the_headline_table_is_the_mean_and_spread_of_per_sample_outcomes(report
         reached = mean(by_seed(report, method, sparsity, zero_share))
         same_text(row["sparsity reached (%)"], shown(reached, 2))
         same_text(row["remark"], remark(report, method, sparsity))
+
+
+def verified(network):
+    return 100 * hand.share(proved(network)["verified"])
 
 
 def remark(report, method, sparsity):
@@ -295,78 +305,102 @@ def test_what_is_kept_is_counted_on_the_samples_of_each_network_and_its_dense_on
     assert len(printed) == len(expected)
 
 
-def test_the_tables_and_the_figure_of_what_is_kept_average_the_ratios(report):
-    figure = report.csv("preservation")
-    table = {
-        (row["networks"], row["measure"], row["over"]): row for row in report.table("averages")
-    }
-    rows = {
-        (row["network"], row["seed"], row["measure"]): row for row in report.table("preservation")
-    }
-    assert len(rows) == len(report.analysed("preservation"))
+def test_the_table_of_what_is_kept_is_that_of_the_analysis(report):
+    cells = report.table("preservation")
+    assert len(cells) == len(report.analysed("preservation"))
+    for cell, row in zip(cells, report.analysed("preservation"), strict=True):
+        assert cell["network"] == name_of(row["method"], float(row["sparsity"]))
+        assert (cell["seed"], cell["measure"]) == (row["seed"], MEASURES[row["measure"]])
+        kept = [number(row[name]) for name in ("kept_percent", "kept_low", "kept_high")]
+        same_text(cell["kept (%)"], shown_interval(*kept, digits=1))
+        points = [number(row[name]) for name in ("points", "points_low", "points_high")]
+        same_text(cell["lost (points)"], shown_interval(*points, digits=1))
+        for name in ("dense", "pruned"):
+            same_text(cell[f"{name} (%)"], shown(float(row[f"{name}_percent"]), 1))
+
+
+def number(printed):
+    return float(printed) if printed else hand.NAN
+
+
+def test_the_averages_are_means_of_the_networks_ratios(report):
+    cells = report.table("averages")
     keys = [key for key in networks_shown(report) if key[0] != "dense"]
-    expected = 0
-    for method, sparsity in keys:
-        for measure, name in said.MEASURES.items():
-            ratios = list(said.kept_ratios(report, measure, method, sparsity))
-            own = measure in said.FOR_THEM
-            drawn = [
-                row
-                for row in figure
-                if (row["method"], float(row["sparsity"]), row["measure"])
-                == (method, sparsity, measure)
+    measures = {key: outcomes(report.network(0, variant_of(*key))) for key in keys}
+    own = [(key, measure) for key in keys for measure in measures[key] if measure in SOUGHT]
+    everyone = [(key, measure, "all") for key in keys for measure in measures[key]]
+    for key, measure, over in [*everyone, *((*one, "trained for it") for one in own)]:
+        told = name_of(*key), MEASURES[measure], over
+        (cell,) = [c for c in cells if (c["networks"], c["measure"], c["over"]) == told]
+        kept = kept_percents(report, *key, measure)
+        found = [value for value in kept if not math.isnan(value)] or [hand.NAN]
+        same_text(cell["kept (%)"], shown(mean(found), 1))
+        same_text(cell["least"], shown(min(found), 1))
+        same_text(cell["most"], shown(max(found), 1))
+        assert cell["how many"] == "2"
+        assert cell["nothing to keep"] == str(sum(map(math.isnan, kept)))
+        fallen = [one for one in said.gone(report) if (one.method, one.sparsity) in (key, DENSE)]
+        assert cell["collapsed"] == str(len({one.seed for one in fallen}))
+        for name, variant in (("dense", "dense"), ("pruned", variant_of(*key))):
+            values = [
+                100 * hand.share(outcomes(report.network(seed, variant))[measure])
+                for seed in (0, 1)
             ]
-            if measure == "empirical" and method == "dense_again":
-                assert not drawn
-                continue
-            networks = [row for row in drawn if row["shown"] == "network"]
-            means = [row for row in drawn if row["shown"] == "mean"]
-            assert {row["own"] for row in networks} == {"yes" if own else "no"}
-            assert [row["own"] for row in means] == ["no", "yes"][: 1 + own]
-            for row in networks:
-                found = [rows[name_of(method, sparsity), row["seed"], name]["kept (%)"]]
-                kept = row["kept_percent"]
-                text = shown(float(kept), 1) if kept else "–"
-                same_text(found[0].partition(" ")[0], text)
-            kept = [float(row["kept_percent"]) for row in networks if row["kept_percent"]]
-            assert all(close(a, b) for a, b in zip(sorted(kept), sorted(ratios), strict=True))
-            for row, over in zip(means, ("all", "trained for it"), strict=False):
-                average = mean(ratios) if ratios else hand.NAN
-                assert_row(row, kept_percent=average, networks=len(ratios))
-                cells = table[name_of(method, sparsity), name, over]
-                same_text(cells["kept (%)"], shown(average, 1))  # two networks have no interval
-                published = said.PUBLISHED.get(measure) if sparsity == said.MOST else None
-                assert cells["published (%)"] == (shown(published, 1) if published else "–")
-                expected += 1
-    assert len(table) == expected
+            same_text(cell[f"{name} (%)"], shown(mean(values), 1))
+        published = PUBLISHED.get(measure, hand.NAN) if key[1] == 0.9 else hand.NAN
+        assert cell["published (%)"] == shown(published, 1)
+    assert len(cells) == len(everyone) + len(own)
 
 
-def test_the_certified_curves_count_proofs_beside_flips(report):
-    rows = report.csv("certified")
-    assert {float(row["eps"]) for row in rows} == {float(r["eps"]) for r in report.csv("security")}
+DENSE = ("dense", 0.0)
+
+
+def variant_of(method, sparsity):
+    return f"{method}-{sparsity:g}" if sparsity else method
+
+
+def test_the_figure_of_what_is_kept_draws_each_network_and_mean(report):
+    rows = report.csv("preservation")
+    networks = [row for row in rows if row["shown"] == "network"]
+    assert len(networks) == len(report.analysed("preservation"))
+    assert len(rows) - len(networks) == len(report.table("averages"))
+    for row in networks:
+        one = report.network(int(row["seed"]), variant_of(row["method"], float(row["sparsity"])))
+        assert_row(row, kept_percent=kept_of(report, one, row["measure"]))
+        assert row["own"] == ("yes" if row["measure"] in SOUGHT else "no")
     for row in rows:
-        network = one_of(report, row)
-        radius = round(float(row["eps"]) / EPS * 20) / 20 * EPS
-        assert_row(row, certified_percent=said.certified_at(network, radius))
-        beyond = [
-            s["correct"] and s["distance_linf"] > radius for s in network.rows("distances").values()
-        ]
-        assert_row(row, robust_percent=100 * hand.share(beyond))
-        assert (row["at_eps"] == "yes") == math.isclose(radius, EPS)
+        if row["shown"] == "mean":
+            key = row["method"], float(row["sparsity"])
+            kept = kept_percents(report, *key, row["measure"])
+            found = [value for value in kept if not math.isnan(value)] or [hand.NAN]
+            assert_row(row, kept_percent=mean(found))
+
+
+def test_no_pair_of_objectives_is_shown_where_each_network_keeps_its_own(report):
+    assert report.csv("mismatch") == []
+
+
+def test_the_certified_figure_counts_proofs_and_flips_within_each_radius(report):
+    rows = report.csv("certified")
+    radii = sorted({float(row["eps"]) for row in rows})
+    assert len(rows) == len(radii) * len(report.networks)
+    for row in rows:
+        variant = variant_of(row["method"], float(row["sparsity"]))
+        step = round(float(row["eps"]) / (EPS / 20))
+        one = report.network(int(row["seed"]), variant)
+        within, beyond = proved_at(one, step * EPS / 20)
+        assert_row(row, eps=step * EPS / 20, certified_percent=within, robust_percent=beyond)
+        assert row["at_eps"] == ("yes" if step == 20 else "no")
+
+
+def test_the_smoothed_figure_counts_certificates_beyond_each_radius(report):
     rows = report.csv("smoothed")
     assert len(rows) == 33 * len(report.networks)
     for row in rows:
-        steps = round(8 * float(row["eps"]) / SIGMA)
-        assert_row(row, eps=SIGMA * steps / 8)
-        beyond = said.smoothed_beyond(one_of(report, row), SIGMA * (steps / 8))
-        assert_row(row, certified_percent=beyond)
-
-
-def one_of(report, row):
-    """The network that a row of a figure's table is of."""
-    key = int(row["seed"]), row["method"], float(row["sparsity"])
-    (one,) = [n for n in report.networks if (n.seed, n.method, n.sparsity) == key]
-    return one
+        variant = variant_of(row["method"], float(row["sparsity"]))
+        step = round(8 * float(row["eps"]) / SIGMA)
+        one = report.network(int(row["seed"]), variant)
+        assert_row(row, eps=SIGMA * step / 8, certified_percent=smoothed_at(one, SIGMA * step / 8))
 
 
 def test_the_table_of_accuracies_names_objectives_and_what_was_proved(report):
@@ -859,26 +893,25 @@ def test_every_figures_sentence_says_what_the_samples_say(report, say):
 
 
 def test_every_figure_has_its_sentence_reproduced(report):
-    """But for pairs of objectives, of which this study has one."""
-    assert {one.__name__ for one in said.FIGURES} == set(EXHIBITS) - {"mismatch"}
-    assert "mismatch" not in report.said
-    assert not report.csv("mismatch")
+    assert {one.__name__ for one in said.FIGURES} | {*said.ABSENT} == set(EXHIBITS)
 
 
 def test_what_was_run_is_counted(report):
-    (*printed, why, no_rows), expected = report.said["run"], said.what_was_run(report)
-    assert why.endswith("another. Every network was fine-tuned with the objective that trained it.")
-    assert no_rows == "Objectives that differ. These tables have no row."
-    assert len(printed) == len(expected) + 3
-    for text, again in zip(printed, expected, strict=False):
+    *counted, distances, verified_, smoothed, absent, rowless = report.said["run"]
+    for text, again in zip(counted, said.what_was_run(report), strict=True):
         same_text(text, again)
-    assert f"L∞ by FMN ({listed(FMN | {'start': 'sample'})})" in printed[-3]
-    assert printed[-2] == (
-        f"Certified, every network: a sample is verified at ε = {EPS} ({255 * EPS:g}/255) in L∞ if "
-        "intervals (IBP) or CROWN-IBP proves it, and its certified radius is sought by 3 "
+    assert f"L∞ by FMN ({listed(FMN | {'start': 'sample'})})" in distances
+    assert verified_ == (
+        f"Certified, every network: a sample is verified at ε = {EPS:g} ({255 * EPS:g}/255) in L∞ "
+        "if intervals (IBP) or CROWN-IBP proves it, and its certified radius is sought by 3 "
         "bisections."
     )
-    assert printed[-1].startswith(f"Smoothed, every network, by Gaussian noise of σ = {SIGMA:g}: ")
+    assert smoothed == (
+        f"Smoothed, every network, by Gaussian noise of σ = {SIGMA:g}: 5 draws choose a sample's "
+        "class and 50 certify its L2 radius, wrong with probability at most 0.01 (seed 0)."
+    )
+    assert all(why in absent for why in said.ABSENT.values())
+    assert rowless.startswith("Objectives that differ. ")
 
 
 def listed(attack):

@@ -130,7 +130,7 @@ def test_averages_are_said_beside_the_published_ones():
 def test_without_the_published_sparsity_the_highest_is_said():
     rows = pd.concat([means(sparsity=s, published_percent=np.nan) for s in (0.5, 0.99)])
     sentence = say.preservation_sentence(rows)
-    assert sentence.startswith("At sparsity 0.99 1 method keep")
+    assert sentence.startswith("At sparsity 0.99 1 method keeps")
     assert "published" not in sentence
     nothing = means(kept_percent=np.nan)
     assert say.preservation_sentence(nothing).startswith("No pruned network has a dense one")

@@ -21,7 +21,7 @@ from thin_ice.verification.rounding import tolerance, widened
 
 EPS = 0.1
 CASCADE = CascadeSettings(("apgd-ce", "apgd-t", "fab-t", "square"), 1, 1, 9, 3, 1, 200, False)
-RADII = {"Linf": 0.1, "L2": 0.5, "L1": 1.0}
+RADII = {"Linf": 0.1, "L2": 0.2}
 
 
 @pytest.fixture(scope="module")

@@ -136,8 +136,8 @@ def _keys(rows: pd.DataFrame) -> list[Line2D]:
     pale = {"marker": "|", "color": FADED, "ms": 11, "mew": 1.2}
     arrow = {"marker": ">", "ms": 4.6, "mfc": "white", "color": REFERENCE}
     told = [
-        (own[0], key("a network trained for the measure", **dot)),
-        (own[1], key("a network trained for another", mfc="white", **dot)),
+        (own[0], key("trained for the measure", **dot)),
+        (own[1], key("trained for another", mfc="white", **dot)),
         ((means.own == "yes").any(), key("mean of those trained for it", **mean)),
         ((means.own == "no").any(), key("mean of all", **pale)),
         (means.published_percent.notna().any(), key("published mean", **PUBLISHED)),

@@ -27,7 +27,9 @@ from thin_ice.verification.operator import CannotBound, Operator
 from thin_ice.verification.region import Region
 
 METHODS = ("ibp", "crown_ibp", "crown")
-LARGEST_TENSOR = 2**24  # elements of one tensor of slopes while intermediate bounds pass back
+# Elements of one tensor of slopes while intermediate bounds pass back: on a CPU large tensors cost
+# more in fetching memory than small ones in calls.
+LARGEST_TENSOR = {"cpu": 2**20, "cuda": 2**26}
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,9 @@ def network_of(model: nn.Module, images: Tensor, dtype: torch.dtype) -> Network:
 class Bounds:
     """Bounds of a network over a region; what the methods share is computed once."""
 
-    def __init__(
-        self, network: Network, region: Region, largest_tensor: int = LARGEST_TENSOR
-    ) -> None:
-        self.network, self.region, self.largest_tensor = network, region, largest_tensor
+    def __init__(self, network: Network, region: Region, largest_tensor: int | None = None) -> None:
+        self.network, self.region = network, region
+        self.largest_tensor = largest_tensor or LARGEST_TENSOR[region.images.device.type]
 
     @cached_property
     def intervals(self) -> list[Interval]:

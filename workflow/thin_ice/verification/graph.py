@@ -1,14 +1,15 @@
 """A network as a list of steps in the order in which they are computed.
 
 Traced by torch.fx: supported layers are steps, everything else is traced into, down to functions
-such as ``relu`` and ``+``. Tracing follows the network as it is now, so a network may carry
-parametrizations, or be changed, between two calls.
+such as ``relu`` and ``+``. A network may carry parametrizations, or be changed, between two calls:
+what was traced is kept as long as nothing that tracing sees has changed.
 """
 
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -72,6 +73,30 @@ def graph_of(model: nn.Module) -> Graph:
     Raises:
         CannotBound: an operation that is not supported, by name and place.
     """
+    seen = _seen(model)
+    if model not in _TRACED or _TRACED[model][0] != seen:
+        _TRACED[model] = seen, _traced(model)
+    return _TRACED[model][1]
+
+
+# Training traces the same network at every step, which takes as long as a pass through a small one.
+_TRACED: "WeakKeyDictionary[nn.Module, tuple[list[Any], Graph]]" = WeakKeyDictionary()
+
+
+def _seen(model: nn.Module) -> list[Any]:
+    """What tracing depends on: the layers, and of the modules around them mode and tensors. Layers
+    are asked for their own weights and mode when a graph is used.
+    """
+    found: list[Any] = []
+    for module in model.modules():
+        found.append(id(module))
+        if reader_of(module) is None:
+            tensors = [*module._parameters.values(), *module._buffers.values()]
+            found += [module.training, *map(id, tensors)]
+    return found
+
+
+def _traced(model: nn.Module) -> Graph:
     root = nn.Sequential(model) if reader_of(model) else model
     tracer = _Tracer()
     try:
