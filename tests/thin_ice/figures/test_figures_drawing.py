@@ -176,3 +176,13 @@ def test_colours_are_fixed_by_meaning_and_distinct():
 
 def test_a_row_of_panels_belongs_to_one_group():
     assert layout.wrapped([[1, 2, 3], [4]], 2) == [[1, 2], [3], [4]]
+
+
+def test_many_panels_stand_in_rows_from_the_top_and_apart():
+    figure, axes = layout.many_panels(3, 2, 2.5)
+    boxes = [[ax.get_position() for ax in row] for row in axes]
+    assert boxes[0][0].y0 > boxes[1][0].y1 > boxes[1][0].y0 > boxes[2][0].y1
+    assert all(left.x1 < right.x0 for left, right in boxes)
+    assert boxes[2][0].y0 > 0
+    assert boxes[0][1].x1 < 1
+    assert boxes[0][0].y1 < 1 - layout.HEADER / figure.get_figheight()

@@ -85,7 +85,10 @@ def test_what_is_kept_beyond_the_axis_is_an_arrow_at_its_end_and_nothing_is_no_p
     kept = finished.preservation.copy()
     here = (kept.measure == "verified") & (kept.method == "m1")
     kept.loc[here, "kept_percent"] = [400.0, *[np.nan] * (here.sum() - 1)]
-    panels, _ = drawn(preservation, replace(finished, preservation=kept, averages=averages(kept)))
+    study = replace(finished, preservation=kept, averages=averages(kept))
+    panels, rows = drawn(preservation, study)
+    counted = rows[(rows.shown == "mean") & (rows.measure == "verified") & (rows.method == "m1")]
+    assert dict(zip(counted.own, counted.networks, strict=True)) == {"no": 1, "yes": 0}
     arrows = marks(panels[3], ">")
     assert [(x, round(y)) for x, y, _ in arrows] == [(preservation.FARTHEST, 1)]
     assert not [y for _, y, _ in marks(panels[3], "o") if abs(y - 1) < 0.3]
@@ -170,6 +173,8 @@ def test_a_cell_holds_what_a_pair_reaches_and_how_far_that_is_from_the_matched_o
     protocols = [panel.get_title(loc="left").partition("\n")[0] for panel in panels[1:3]]
     assert protocols == ["pgd_m0", "pgd_m1"]
     assert panels[0].get_title(loc="left") == "net0 on digits, lwm0 (weight) 0.9\n\nbenign (%)"
+    for panel, protocol in zip(panels[1:3], protocols, strict=True):
+        assert len(panel.texts) == (rows.protocol == protocol).sum() > 0
     panel = panels[titles.index("verified (%)")]
     columns = [text.get_text() for text in panel.get_xticklabels()]
     lines = [text.get_text() for text in panels[0].get_yticklabels()]
