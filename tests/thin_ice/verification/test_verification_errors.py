@@ -1,5 +1,7 @@
 """What cannot be bounded is refused, in a sentence that says what and what else there is."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -58,6 +60,7 @@ REFUSED = {
     "scaled sum": (Of(lambda net, x: torch.add(x, x, alpha=2).flatten(1)), "'add'"),
     "two inputs": (TwoInputs(), "TwoInputs has two inputs"),
     "two outputs": (Of(lambda net, x: (x, x)), "no single tensor"),
+    "named outputs": (Of(lambda net, x: {"logits": x}), "no single tensor"),
     "no logits": (nn.ReLU(), r"logits of shape \(2, 2, 4, 4\)"),
     "own convolution": (then_flat(Standardised(2, 2, 1)), "'conv2d'"),
     "reflected": (then_flat(nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")), "'reflect'"),
@@ -144,3 +147,12 @@ def test_a_pooling_function_is_its_layer():
 def test_a_network_of_one_layer_is_bounded():
     images = torch.rand(2, 5)
     Margins(nn.Linear(5, 3), images, LABELS, ThreatModel("L2", 0.1)).lower("crown")
+
+
+def test_a_layer_may_be_called_as_a_function_is():
+    named = OrderedDict(
+        flatten=nn.Flatten(), relu=nn.Linear(32, 8), add=nn.ReLU(), sub=nn.Linear(8, 3)
+    )
+    model, threat = nn.Sequential(named), ThreatModel("Linf", 0.1)
+    expected = Margins(nn.Sequential(*model), IMAGES, LABELS, threat).lower("crown_ibp")
+    assert torch.equal(Margins(model, IMAGES, LABELS, threat).lower("crown_ibp"), expected)

@@ -212,3 +212,12 @@ def test_deep_networks_are_verified_where_the_ball_is_small(kind):
     predicted = model(images).argmax(1)
     assert verified(model, images, predicted, ThreatModel("Linf", 1e-6), "crown_ibp").all()
     assert not verified(model, images, predicted, ThreatModel("Linf", 1.0), "crown_ibp").any()
+
+
+def test_a_network_that_is_not_what_its_layers_are_is_not_verified(trained, digits):
+    model, images = copy.deepcopy(trained), digits[0][:50]
+    model.network.block1.relu.register_forward_hook(lambda module, inputs, output: 1.5 * output)
+    for network, held in ((trained, True), (model, False)):
+        predicted = network(images).argmax(1)
+        found = verified(network, images, predicted, ThreatModel("Linf", 0.0), "ibp")
+        assert found.any() == held

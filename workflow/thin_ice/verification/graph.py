@@ -140,7 +140,7 @@ class _Tracer(fx.Tracer):
 
 
 def _number(node: Any, numbers: dict[fx.Node, int]) -> int:
-    if node not in numbers:
+    if not isinstance(node, fx.Node) or node not in numbers:
         raise CannotBound(f"an output that is no single tensor of logits: {node}")
     return numbers[node]
 
@@ -149,10 +149,10 @@ def _step(
     node: fx.Node, root: nn.Module, numbers: dict[fx.Node, int], constants: dict[str, Tensor]
 ) -> Step:
     target = SAME_AS.get(node.target, node.target)
-    if target in ARITHMETIC and not node.kwargs:
-        return _arithmetic(node, target, numbers, constants)
     if node.op == "call_module":
         layer, inputs = root.get_submodule(node.target), node.args
+    elif target in ARITHMETIC and not node.kwargs:
+        return _arithmetic(node, target, numbers, constants)
     elif target in LAYER_OF:
         layer, inputs = LAYER_OF[target](*node.args[1:], **node.kwargs), node.args[:1]
     else:
