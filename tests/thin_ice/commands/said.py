@@ -462,13 +462,11 @@ def preservation(report):
             continue
         own = "" if measure in SOUGHT else ", none"
         beside = f"; published {shown(PUBLISHED[measure], 1)} %" if measure in PUBLISHED else ""
-        parts.append(
-            f"{name} {shown(mean(found), 1)} % ({counted(len(kept), 'network')}{own} trained for it"
-            f"{beside})"
-        )
+        networks = counted(len(found), "network")
+        parts.append(f"{name} {shown(mean(found), 1)} % ({networks}{own} trained for it{beside})")
     fallen = {one.seed for one in gone(report) if one.sparsity == 0.9 or one.method == "dense"}
     tail = f"; {counted(len(fallen), 'network')} among them collapsed or came from one that did"
-    return f"At sparsity 0.9 1 method keep on average: {', '.join(parts)}{tail * bool(fallen)}."
+    return f"At sparsity 0.9 1 method keeps on average: {', '.join(parts)}{tail * bool(fallen)}."
 
 
 def certified(report):

@@ -107,7 +107,8 @@ def dense_alone():
     tables = {
         name: getattr(finished, name)[:0] for name in (*empty, "overlap", "movement", "sizes")
     }
-    return replace(finished, twins=(), **tables)
+    accuracy = finished.accuracy.assign(tuned_with=finished.accuracy.trained_with)
+    return replace(finished, accuracy=accuracy, twins=(), **tables)
 
 
 def make_study(methods=("m0",), sparsities=(0.9,), seeds=(0,), eps=EPS, norm="Linf"):

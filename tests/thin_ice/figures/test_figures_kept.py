@@ -5,18 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from make_report import job_of
 from make_tables import EPS, PROOF, make_finished
 from matplotlib.colors import to_hex
 
-from thin_ice.commands import report
 from thin_ice.evaluation.preservation import averages
 from thin_ice.figures import caveats, certified, mismatch, preservation, smoothed, theme
 from thin_ice.figures import kept_sentences as say
 from thin_ice.figures.gallery import show
 from thin_ice.figures.headline import headline_cells, headline_table
-from thin_ice.figures.report import SECTIONS
-from thin_ice.figures.results import RESULTS
+from thin_ice.figures.report import SECTIONS, render
+from thin_ice.figures.results import RESULTS, tabled
 from thin_ice.figures.what_was_run import what_was_run
 
 MIXED = {"objectives": ("pgd_at", "natural", "ibp"), "sparsities": (0.9,), "samples": 20}
@@ -132,7 +130,7 @@ def test_averages_are_said_beside_the_published_ones():
 def test_without_the_published_sparsity_the_highest_is_said():
     rows = pd.concat([means(sparsity=s, published_percent=np.nan) for s in (0.5, 0.99)])
     sentence = say.preservation_sentence(rows)
-    assert sentence.startswith("At sparsity 0.99 1 method keep")
+    assert sentence.startswith("At sparsity 0.99 1 method keeps")
     assert "published" not in sentence
     nothing = means(kept_percent=np.nan)
     assert say.preservation_sentence(nothing).startswith("No pruned network has a dense one")
@@ -167,10 +165,11 @@ def test_the_matched_pair_is_held_against_every_other_of_its_column():
 def test_a_cell_holds_what_a_pair_reaches_and_how_far_that_is_from_the_matched_one(finished):
     panels, rows = drawn(mismatch, finished)
     titles = [panel.get_title(loc="left").rpartition("\n")[2] for panel in panels]
-    assert titles == [
-        *("benign (%)", "empirical: pgd_m0", "empirical: pgd_m1", "AutoAttack (%)"),
-        *("verified (%)", "smoothed (%)"),
-    ]
+    measures = ("benign", "empirical", "empirical", "AutoAttack", "verified", "smoothed")
+    assert titles == [f"{measure} (%)" for measure in measures]
+    protocols = [panel.get_title(loc="left").partition("\n")[0] for panel in panels[1:3]]
+    assert protocols == ["pgd_m0", "pgd_m1"]
+    assert panels[0].get_title(loc="left") == "net0 on digits, lwm0 (weight) 0.9\n\nbenign (%)"
     panel = panels[titles.index("verified (%)")]
     columns = [text.get_text() for text in panel.get_xticklabels()]
     lines = [text.get_text() for text in panels[0].get_yticklabels()]
@@ -231,7 +230,7 @@ def test_the_proved_and_the_attacked_curve_bound_what_is_unknown():
         assert attacked.get_linestyle() == "-"
     (dotted,) = [line for line in panels[0].lines if line.get_linestyle() == ":"]
     assert dotted.get_xdata()[0] == EPS
-    assert not marks(panels[0], "o")[0][2].get_xdata().size
+    assert not any(len(one.get_xdata()) for one in panels[0].lines if one.get_marker() == "o")
 
 
 def test_a_proof_beyond_a_found_flip_is_ringed_and_said():
@@ -324,13 +323,11 @@ def test_the_tables_show_both_accuracies_and_what_is_kept(finished):
 
 def test_a_study_that_certifies_nothing_has_no_section_of_proofs_and_says_why(tmp_path):
     finished = make_finished(methods=2, sparsities=(0.9,), samples=20, certified=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(theme, "DPI", 30)
-        report.run(job_of(tmp_path / "study", finished))
-    page = (tmp_path / "study/report/report.html").read_text(encoding="utf-8")
+    names = "preservation", "certified", "smoothed"
+    page = render(finished, [show(name, finished, tmp_path) for name in names], [], [], "0" * 64)
     assert '<section id="proved">' not in page
     assert '<section id="preserved">' in page
-    absent = page[page.index('id="absent"') : page.index('id="accuracies"')]
+    absent = page[page.index('id="absent"') : page.index('id="preserved"')]
     assert "No radius was certified." in absent
     assert "No network was smoothed." in absent
     assert SECTIONS["preserved"][0] in page
@@ -374,9 +371,6 @@ def test_a_disproved_certificate_is_an_alarm_above_all_numbers(column, tmp_path)
     (said,) = caveats.unsound(finished.accuracy)
     assert said.startswith("m0-0.9 of digits-net0-pgd_at, seed 1: 2 samples ")
     assert caveats.caveats(finished)[0] == said
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(theme, "DPI", 30)
-        report.run(job_of(tmp_path / "study", finished))
-    page = (tmp_path / "study/report/report.html").read_text(encoding="utf-8")
+    page = render(finished, [], [tabled("headline", finished, tmp_path)], [], "0" * 64)
     section = page[page.index('<section id="accuracies">') :]
     assert section.index(f'<p class="alarm">{said.partition(":")[0]}') < section.index("<table>")

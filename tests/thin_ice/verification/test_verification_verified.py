@@ -130,9 +130,8 @@ def test_the_radius_of_a_linear_network_is_its_margin_over_the_dual_norm(norm, m
     found = certified_radius(network, images, predicted, norm, method, upper, rounds)
     assert found.dtype == torch.float64
     assert (found <= expected.clamp_max(upper)).all() or norm != "Linf"
-    short = (expected - found)[inside]
-    assert (short >= 0).all()
-    assert (short <= upper / 2**rounds + 1e-9).all()
+    assert (found <= expected)[inside].all()
+    assert (found * 2 ** (16 / 2**rounds) + 1e-9 >= expected)[inside].all()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -151,8 +150,21 @@ def test_a_radius_is_verified_bounded_and_signed(trained, digits, method):
         eps = found[sample].abs().item()
         image, own = images[sample : sample + 1], predicted[sample : sample + 1]
         assert verified(trained, image, own, ThreatModel("Linf", eps), method) or eps == 0
-        above = ThreatModel("Linf", eps + 0.15 / 2**6 + 1e-9)
+        above = ThreatModel("Linf", eps * 2 ** (16 / 2**6) + 1e-9)
         assert eps == 0.15 or not verified(trained, image, own, above, method)
+
+
+def test_small_radii_are_told_apart_as_well_as_large_ones_and_a_sixteenth_is_tried():
+    network, images = linear()
+    predicted = network(images).argmax(1)
+    reached = certified_radius(network, images, predicted, "Linf", "ibp", 100.0, 16)
+    far = certified_radius(network, images, predicted, "Linf", "ibp", 1e4 * reached.max(), 16)
+    assert (reached > 0).sum() >= 3
+    ratio = (far / reached)[reached > 0]
+    assert ((ratio > 0.99) & (ratio < 1.01)).all()
+    sixteenth = reached.max() / 16
+    found = certified_radius(network, images, predicted, "Linf", "ibp", sixteenth * 16, 2)
+    assert (found[reached > sixteenth] >= sixteenth).all()
 
 
 def test_where_nothing_is_certified_the_radius_is_zero():

@@ -11,8 +11,8 @@ from thin_ice.figures.layout import blank, head, key, many_panels, wrapped
 from thin_ice.figures.theme import ALARM, FADED, MEASURE_COLOURS
 from thin_ice.figures.words import distance_unit, pair_name, titled
 
-COLUMNS = 4
-HEIGHT = 2.6  # inches a panel
+COLUMNS = 3
+HEIGHT = 2.5  # inches a panel
 UNKNOWN = "#D9D9D9"
 ATTACKED, PROVED = MEASURE_COLOURS["autoattack"], MEASURE_COLOURS["verified"]
 TITLE = "Robust accuracy: proved, and as far as attacks can tell"

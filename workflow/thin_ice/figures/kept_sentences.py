@@ -21,8 +21,9 @@ def preservation_sentence(rows: pd.DataFrame) -> str:
     sparsity = float(published.max() if len(published) else means.sparsity.max())
     here = means[means.sparsity == sparsity]
     parts = [_kept(name, here[here.measure == name]) for name in MEASURES]
-    methods = counted(here.method.nunique(), "method")
-    kept = f"at sparsity {sparsity:g} {methods} keep on average: {', '.join(filter(None, parts))}"
+    count = here.method.nunique()
+    methods = f"{counted(count, 'method')} keep{'s' * (count == 1)}"
+    kept = f"at sparsity {sparsity:g} {methods} on average: {', '.join(filter(None, parts))}"
     return joined([kept], _with_fallen(pruned[pruned.sparsity == sparsity]))
 
 

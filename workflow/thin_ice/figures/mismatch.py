@@ -43,8 +43,12 @@ def draw(rows: pd.DataFrame, finished: Finished) -> Figure:
         for (measure, protocol), ax in zip(line, across, strict=False):
             cells = here[(here.measure == measure) & (here.protocol == protocol)]
             _panel(ax, cells, here, scales[measure])
-            ax.set_title(_heading(here, measure, protocol), fontsize="small")
-        _label(across[0], here, f"{called(group)}\n{across[0].get_title(loc='left')}")
+        headings = [_heading(here, *one) for one in line]
+        above = max(text.count("\n") for text in headings) - headings[0].count("\n")
+        headings[0] = called(group) + "\n" * (1 + above) + headings[0]
+        for text, ax in zip(headings, across, strict=False):
+            ax.set_title(text, fontsize="small")
+        _label(across[0], here)
         blank(across[len(line) :])
     head(figure, TITLE, _keys())
     return figure
@@ -60,20 +64,20 @@ def _lines(rows: pd.DataFrame) -> list[list[tuple[str, str]]]:
 def _heading(rows: pd.DataFrame, measure: str, protocol: str) -> str:
     """The protocol is named where a measure has several in the group."""
     several = rows.protocol[rows.measure == measure].nunique() > 1
-    return f"{MEASURES[measure]}: {protocol}" if several else f"{MEASURES[measure]} (%)"
+    return f"{protocol}\n" * several + f"{MEASURES[measure]} (%)"
 
 
 def _height(rows: pd.DataFrame) -> float:
     """Inches for cells, upright names, label and titles."""
     trained, tuned = _names(rows, "trained_with"), _names(rows, "tuned_with")
-    return max(len(trained), 2) * CELL + LETTER * max(map(len, tuned)) + 0.85
+    return max(len(trained), 2) * CELL + LETTER * max(map(len, tuned)) + 1.0
 
 
-def _label(ax: Axes, rows: pd.DataFrame, title: str) -> None:
+def _label(ax: Axes, rows: pd.DataFrame) -> None:
+    """The objectives that trained, beside a line of panels."""
     trained = _names(rows, "trained_with")
     ax.set_yticks(range(len(trained)), trained, fontsize=SMALL)
     ax.set_ylabel("trained with", fontsize="small")
-    ax.set_title(title, fontsize="small")
 
 
 def called(group: tuple) -> str:

@@ -41,7 +41,12 @@ def table(finished: Finished) -> pd.DataFrame:
         return pd.DataFrame(columns=COLUMNS)
     fallen = collapsed(rows) | collapsed(rows.assign(collapse=rows.dense_collapse))
     networks = rows.assign(shown=NETWORK, networks=1, own=_own(rows), collapsed=fallen.astype(int))
-    both = [networks, means.assign(shown=MEAN, own=means.over.map({"own": "yes", "all": "no"}))]
+    means = means.assign(
+        shown=MEAN,
+        own=means.over.map({"own": "yes", "all": "no"}),
+        networks=means.networks - means.without_ratio,
+    )
+    both = [networks, means]
     joined = pd.concat([part.reindex(columns=COLUMNS) for part in both], ignore_index=True)
     return joined.astype({"seed": "Int64", "networks": int, "collapsed": int})
 
@@ -131,8 +136,8 @@ def _keys(rows: pd.DataFrame) -> list[Line2D]:
     pale = {"marker": "|", "color": FADED, "ms": 11, "mew": 1.2}
     arrow = {"marker": ">", "ms": 4.6, "mfc": "white", "color": REFERENCE}
     told = [
-        (own[0], key("a network trained for the measure", **dot)),
-        (own[1], key("a network trained for another", mfc="white", **dot)),
+        (own[0], key("trained for the measure", **dot)),
+        (own[1], key("trained for another", mfc="white", **dot)),
         ((means.own == "yes").any(), key("mean of those trained for it", **mean)),
         ((means.own == "no").any(), key("mean of all", **pale)),
         (means.published_percent.notna().any(), key("published mean", **PUBLISHED)),
