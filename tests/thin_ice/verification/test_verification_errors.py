@@ -147,6 +147,19 @@ def test_a_pooling_function_is_its_layer():
         torch.testing.assert_close(found, expected)
 
 
+def test_what_is_computed_beside_the_logits_is_left_out():
+    def forward(net, images):
+        logits = net.linear(images.flatten(1))
+        logits.relu()
+        return logits
+
+    model, threat = Of(forward), ThreatModel("Linf", 0.1)
+    for method in ("ibp", "crown_ibp", "crown"):
+        found = Margins(model, IMAGES, LABELS, threat).lower(method)
+        layers = nn.Sequential(nn.Flatten(), model.linear)
+        assert torch.equal(found, Margins(layers, IMAGES, LABELS, threat).lower(method))
+
+
 def test_a_network_of_one_layer_is_bounded():
     images = torch.rand(2, 5)
     Margins(nn.Linear(5, 3), images, LABELS, ThreatModel("L2", 0.1)).lower("crown")

@@ -218,6 +218,20 @@ def test_a_ball_is_widened_by_what_rounding_adds_to_an_image():
     assert (widened(eps, images.double(), "L1") - eps).max() < 1e-12
 
 
+def test_a_verdict_counts_what_rounding_adds_to_an_image():
+    """The first value alone decides; rounding all 300 takes an image 4e-5 further in L1."""
+    network, images = (
+        nn.Sequential(nn.Flatten(), nn.Linear(300, 2)),
+        torch.full((1, 3, 10, 10), 0.5),
+    )
+    with torch.no_grad():
+        network[1].weight.zero_()[0, 0] = 1
+        network[1].bias.zero_()
+    for short, expected in ((1e-5, False), (1e-4, True)):
+        threat = ThreatModel("L1", 0.5 - short)
+        assert verified(network, images, torch.tensor([0]), threat, "ibp") == expected
+
+
 @pytest.mark.parametrize("kind", ["resnet18", "wrn"])
 def test_deep_networks_are_verified_where_the_ball_is_small(kind):
     model, images, _ = built(kind, normalize=True)
