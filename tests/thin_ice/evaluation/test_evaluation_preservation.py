@@ -222,10 +222,12 @@ def test_with_many_samples_the_interval_is_that_of_the_logarithm(counts):
 
 
 def test_the_seed_gives_the_same_interval_again_and_another_another():
-    first, again, other = (interval(50, 50, 2, 100, resamples=30, seed=n) for n in (1, 1, 2))
-    assert first == again
-    assert first[0] == other[0]
-    assert first[1:] != other[1:]
+    """Where the bootstrap is the wider, which it is not for every seed."""
+    found = [interval(50, 50, 2, 100, resamples=30, seed=n) for n in range(10)]
+    again = [interval(50, 50, 2, 100, resamples=30, seed=n) for n in range(10)]
+    assert found == again
+    assert len({value for value, *_ in found}) == 1
+    assert len({tuple(ends) for _, *ends in found}) > 3
 
 
 CELLS = [  # samples, share right before, of these kept, of the others gained

@@ -1,5 +1,9 @@
 """What cannot be bounded is refused, in a sentence that says what and what else there is."""
 
+import gc
+from collections import OrderedDict
+from weakref import ref
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +11,7 @@ from torch import nn
 
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.errors import ThinIceError
+from thin_ice.verification.graph import graph_of
 from thin_ice.verification.margins import Margins, verified
 from thin_ice.verification.operator import CannotBound
 
@@ -58,6 +63,7 @@ REFUSED = {
     "scaled sum": (Of(lambda net, x: torch.add(x, x, alpha=2).flatten(1)), "'add'"),
     "two inputs": (TwoInputs(), "TwoInputs has two inputs"),
     "two outputs": (Of(lambda net, x: (x, x)), "no single tensor"),
+    "named outputs": (Of(lambda net, x: {"logits": x}), "no single tensor"),
     "no logits": (nn.ReLU(), r"logits of shape \(2, 2, 4, 4\)"),
     "own convolution": (then_flat(Standardised(2, 2, 1)), "'conv2d'"),
     "reflected": (then_flat(nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")), "'reflect'"),
@@ -141,6 +147,96 @@ def test_a_pooling_function_is_its_layer():
         torch.testing.assert_close(found, expected)
 
 
+def test_what_is_computed_beside_the_logits_is_left_out():
+    def forward(net, images):
+        logits = net.linear(images.flatten(1))
+        logits.relu()
+        return logits
+
+    model, threat = Of(forward), ThreatModel("Linf", 0.1)
+    for method in ("ibp", "crown_ibp", "crown"):
+        found = Margins(model, IMAGES, LABELS, threat).lower(method)
+        layers = nn.Sequential(nn.Flatten(), model.linear)
+        assert torch.equal(found, Margins(layers, IMAGES, LABELS, threat).lower(method))
+
+
 def test_a_network_of_one_layer_is_bounded():
     images = torch.rand(2, 5)
     Margins(nn.Linear(5, 3), images, LABELS, ThreatModel("L2", 0.1)).lower("crown")
+
+
+def test_a_layer_may_be_called_as_a_function_is():
+    named = OrderedDict(
+        flatten=nn.Flatten(), relu=nn.Linear(32, 8), add=nn.ReLU(), sub=nn.Linear(8, 3)
+    )
+    model, threat = nn.Sequential(named), ThreatModel("Linf", 0.1)
+    expected = Margins(nn.Sequential(*model), IMAGES, LABELS, threat).lower("crown_ibp")
+    assert torch.equal(Margins(model, IMAGES, LABELS, threat).lower("crown_ibp"), expected)
+
+
+class Switched(nn.Module):
+    """A network around layers, whose tensors and options its own code reads."""
+
+    def __init__(self, trains=False):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.0)) if trains else nn.Buffer(torch.tensor(0.0))
+        self.clips = True
+        self.linear, self.after = nn.Linear(32, 3), nn.Identity()
+
+    def forward(self, images):
+        features = self.linear(images.flatten(1)) * self.scale.exp()
+        return self.after(features.relu() if self.clips else features)
+
+
+def rescaled(model):
+    with torch.no_grad():
+        model.scale.add_(1)
+
+
+def replaced(model):
+    model.after = nn.Linear(3, 3)
+
+
+CHANGES = {
+    "nothing": lambda model: None,
+    "a tensor in place": rescaled,
+    "an option": lambda model: setattr(model, "clips", False),
+    "a layer": replaced,
+    "a tensor": lambda model: setattr(model, "scale", torch.tensor(2.0)),
+    "a weight": lambda model: model.linear.weight.data.mul_(2),
+}
+
+
+@pytest.mark.parametrize("change", sorted(CHANGES))
+def test_a_network_is_bounded_as_it_is_now(change):
+    model, threat = Switched(), ThreatModel("Linf", 0.1)
+    Margins(model, IMAGES, LABELS, threat)
+    CHANGES[change](model)
+    fresh = Switched()
+    fresh.clips, fresh.after, fresh.scale = model.clips, model.after, model.scale
+    fresh.linear = model.linear
+    found, expected = (Margins(m, IMAGES, LABELS, threat) for m in (model, fresh))
+    assert torch.equal(found.logits, model(IMAGES))
+    assert torch.equal(found.lower("crown_ibp"), expected.lower("crown_ibp"))
+
+
+def test_what_was_traced_is_kept_while_layers_train_and_let_go_with_the_network():
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(32), nn.Linear(32, 3))
+    graph = graph_of(model)
+    with torch.no_grad():
+        model[2].weight.mul_(2)
+    model(IMAGES)
+    assert graph_of(model) is graph
+    held = ref(model)
+    del model, graph
+    gc.collect()
+    assert held() is None
+
+
+def test_a_tensor_outside_the_layers_gets_its_gradient_in_every_pass():
+    model, threat = Switched(trains=True), ThreatModel("Linf", 0.1)
+    verified(model, IMAGES, LABELS, threat, "ibp")
+    for _ in range(2):
+        lower = Margins(model, IMAGES, LABELS, threat).lower("ibp")
+        (gradient,) = torch.autograd.grad(lower.sum(), model.scale)
+        torch.testing.assert_close(gradient, lower.sum().detach())  # every margin grows as exp does

@@ -133,6 +133,14 @@ def test_a_dominant_entry_stands_for_its_window_in_both_directions():
         assert constant == 0
 
 
+def test_an_entry_below_zero_dominates_padding_and_all_that_lies_lower():
+    value = Interval(of(-9.0, -2.0).view(1, 1, 1, 2), of(-8.0, -1.0).view(1, 1, 1, 2))
+    pool = MaxPool((1, 3), (1, 2), (0, 1), (1, 1))  # its one window starts in the padding
+    for slope in (3.0, -3.0):
+        before, constant = passed_back(pool, value, of(slope).view(1, 1, 1))
+        assert (before.flatten().tolist(), constant) == ([0, slope], 0)
+
+
 def test_a_window_without_one_is_bounded_by_its_largest_bounds():
     value = Interval(of(0.0, 2.0, 1.0).view(1, 1, 1, 3), of(1.0, 3.0, 2.5).view(1, 1, 1, 3))
     before, constant = passed_back(WINDOW, value, of(3.0).view(1, 1, 1))

@@ -60,8 +60,8 @@ def run(job: Job) -> list[Path]:
         "optimality.csv": _of_networks(names, optimality),
         **{f"{name}.csv": table for name, table in run_tables(networks, setting).items()},
         "sizes.csv": _sizes(job),
-        "certified.csv": _of_networks(names, _certified(networks, measured, wanted)),
         "preservation.csv": preservation_table(outcomes, resamples, seed),
+        "certified.csv": _of_networks(names, _certified(networks, measured, wanted)),
     }
     for name, table in outputs.items():
         write_csv(job.folder / name, table)

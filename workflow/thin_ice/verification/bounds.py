@@ -131,9 +131,10 @@ class Bounds:
         lower, upper = box.lower.flatten(1), box.upper.flatten(1)
         for pairs in wanted.split(max(1, self.largest_tensor // (2 * widest))):
             rows, places = pairs.unbind(1)
+            count = torch.arange(len(rows), device=rows.device)
             slopes = lower.new_zeros(len(rows), 2, lower.shape[1])
-            slopes[torch.arange(len(rows)), 0, places] = 1
-            slopes[torch.arange(len(rows)), 1, places] = -1
+            slopes[count, 0, places] = 1
+            slopes[count, 1, places] = -1
             found = self._back(number, slopes.unflatten(2, box.shape), boxes, rows)
             lower = _raised(lower, rows, places, found[:, 0])
             upper = -_raised(-upper, rows, places, found[:, 1])

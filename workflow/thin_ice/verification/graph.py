@@ -6,10 +6,11 @@ what was traced is kept as long as nothing that tracing sees has changed.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 import torch.nn.functional as F
@@ -73,34 +74,45 @@ def graph_of(model: nn.Module) -> Graph:
     Raises:
         CannotBound: an operation that is not supported, by name and place.
     """
-    seen = _seen(model)
+    if reader_of(model) is not None:
+        return _traced(nn.Sequential(model))
+    seen, tensors = _seen(model)
+    if any(tensor.requires_grad for tensor in tensors):  # what is computed with it has a graph
+        return _traced(model)
     if model not in _TRACED or _TRACED[model][0] != seen:
-        _TRACED[model] = seen, _traced(model)
-    return _TRACED[model][1]
+        _TRACED[model] = seen, tensors, _traced(model)
+    return _TRACED[model][2]
 
 
 # Training traces the same network at every step, which takes as long as a pass through a small one.
-_TRACED: "WeakKeyDictionary[nn.Module, tuple[list[Any], Graph]]" = WeakKeyDictionary()
+# The tensors are kept so that no other can get the id that one of them was seen by.
+_TRACED: "WeakKeyDictionary[nn.Module, tuple[list[Any], list[Tensor], Graph]]" = WeakKeyDictionary()
+PLAIN = (bool, int, float, str, type(None))
 
 
-def _seen(model: nn.Module) -> list[Any]:
-    """What tracing depends on: the layers, and of the modules around them mode and tensors. Layers
-    are asked for their own weights and mode when a graph is used.
+def _seen(model: nn.Module) -> tuple[list[Any], list[Tensor]]:
+    """What tracing depends on: the layers, and of the modules around them mode, options and tensors
+    (which it may compute with). Layers are asked for their own when a graph is used.
     """
-    found: list[Any] = []
-    for module in model.modules():
-        found.append(id(module))
+    found, tensors, waiting = [], [], [model]
+    while waiting:
+        module = waiting.pop()
+        found.append(ref(module))
         if reader_of(module) is None:
-            tensors = [*module._parameters.values(), *module._buffers.values()]
-            found += [module.training, *map(id, tensors)]
-    return found
+            tensors += [t for t in _own_tensors(module) if t is not None]
+            found += [(n, v) for n, v in vars(module).items() if isinstance(v, PLAIN)]
+            waiting += module.children()
+    return [*found, *((id(tensor), tensor._version) for tensor in tensors)], tensors
+
+
+def _own_tensors(module: nn.Module) -> Iterator[Tensor | None]:
+    return chain(module._parameters.values(), module._buffers.values())
 
 
 def _traced(model: nn.Module) -> Graph:
-    root = nn.Sequential(model) if reader_of(model) else model
     tracer = _Tracer()
     try:
-        nodes = list(tracer.trace(root).nodes)
+        nodes = list(tracer.trace(model).nodes)
     except Exception as error:  # foreign code runs on stand-ins for tensors; it may raise anything
         raise CannotBound(f"cannot trace {type(model).__name__}: {error}") from error
     numbers: dict[fx.Node, int] = {}
@@ -113,7 +125,7 @@ def _traced(model: nn.Module) -> Graph:
                 raise CannotBound(f"{type(model).__name__} has two inputs; allowed is one: images")
             numbers[node] = 0
         elif node.op != "get_attr":
-            steps.append(_step(node, root, numbers, tracer.constants))
+            steps.append(_step(node, model, numbers, tracer.constants))
             numbers[node] = len(steps)
     raise CannotBound(f"{type(model).__name__} gives nothing")
 
@@ -140,7 +152,7 @@ class _Tracer(fx.Tracer):
 
 
 def _number(node: Any, numbers: dict[fx.Node, int]) -> int:
-    if node not in numbers:
+    if not isinstance(node, fx.Node) or node not in numbers:
         raise CannotBound(f"an output that is no single tensor of logits: {node}")
     return numbers[node]
 
@@ -149,10 +161,10 @@ def _step(
     node: fx.Node, root: nn.Module, numbers: dict[fx.Node, int], constants: dict[str, Tensor]
 ) -> Step:
     target = SAME_AS.get(node.target, node.target)
-    if target in ARITHMETIC and not node.kwargs:
-        return _arithmetic(node, target, numbers, constants)
     if node.op == "call_module":
         layer, inputs = root.get_submodule(node.target), node.args
+    elif target in ARITHMETIC and not node.kwargs:
+        return _arithmetic(node, target, numbers, constants)
     elif target in LAYER_OF:
         layer, inputs = LAYER_OF[target](*node.args[1:], **node.kwargs), node.args[:1]
     else:

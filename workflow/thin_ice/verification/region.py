@@ -19,8 +19,8 @@ class Region:
     In L-infinity this is a box. In L1 and L2 the least value of a linear function over the ball cut
     to the box is found exactly, from the room r_i between the image and the box in the direction in
     which a_i falls. In L1 the values with the largest |a_i| move first, each as far as it has room,
-    until eps is used up. In L2 each moves by d_i = min(|a_i| / t, r_i), where t follows from sorting
-    the knots at which a value meets the box; the value is that of the Lagrange dual,
+    until eps is used up. In L2 each moves by d_i = min(|a_i| / t, r_i), where t follows from
+    sorting the knots at which a value meets the box; the least value is that of the Lagrange dual,
 
         sum (t d_i^2 / 2 - |a_i| d_i) - t eps^2 / 2,
 

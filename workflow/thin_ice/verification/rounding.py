@@ -12,7 +12,8 @@ the network that is attacked rounds in its own precision, and so do the attacked
 
 The second is no proof: a worst-case analysis of rounding is vacuous for deep networks, since it
 multiplies absolute weights as intervals do. The factor leaves room for points where the network
-rounds worse than at the clean image.
+rounds worse than at the clean image. A network that computes something else than the operators that
+were read from it (by a hook, say) differs at the clean image and is not verified.
 """
 
 import torch
