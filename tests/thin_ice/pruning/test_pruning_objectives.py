@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from thin_ice import tables
+from thin_ice.checkpoint import Checkpoint
 from thin_ice.pruning.finetune import finetune
 from thin_ice.pruning.prune import prune
 from thin_ice.study.load import study_from
@@ -21,15 +22,20 @@ def new(table, name):
 @pytest.mark.parametrize("objective", PROVED)
 @pytest.mark.parametrize(("method", "unit"), UNITS)
 def test_a_network_is_pruned_and_tuned_with_what_can_be_proved(
-    build, setting, checkpoint, objective, method, unit
+    build, setting, checkpoint, tmp_path, objective, method, unit
 ):
     model, pruner = build(0), new("methods", method).pruner(0.5, unit)
     epochs = min(1, new("methods", method).prune_plan.get("epochs", 1))
     trained = new("objectives", objective)
-    pruned = prune(model, pruner, setting(trained, epochs=epochs), checkpoint)
+    pruned = prune(model, pruner, setting(trained, epochs=epochs, lr=0.001), checkpoint)
     weights = dict(model.named_parameters())
     before = {name: weights[name].detach().clone() for name in pruned.masks}
-    finetune(model, pruned.masks, setting(trained, epochs=1, stream=(1, "tune")), checkpoint)
+    finetune(
+        model,
+        pruned.masks,
+        setting(trained, epochs=1, lr=0.001, stream=(1, "tune")),
+        Checkpoint(tmp_path / "tuned", "job"),
+    )
     after = dict(model.named_parameters())
     for name, mask in pruned.masks.items():
         assert (after[name][~mask] == 0).all()
