@@ -4,6 +4,7 @@ An interval passes ``W x + b`` as centre and radius: ``W c + b`` and ``|W| r`` (
 A linear bound passes back through the transpose: ``a (W x + b) = (W' a) x + a b``.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,9 +23,9 @@ class Weighted(Operator):
 
     linear: ClassVar[bool] = True
 
+    @abstractmethod
     def spread(self, radius: Tensor) -> Tensor:
         """Half the width of the outputs where ``radius`` is half the width of the inputs."""
-        raise NotImplementedError
 
     def interval(self, *values: Interval) -> Interval:
         (value,) = values

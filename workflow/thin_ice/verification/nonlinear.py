@@ -9,6 +9,7 @@ least every other entry's upper bound, so that it is the maximum, and elsewhere 
 bound, a constant.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,9 +33,9 @@ class Nonlinear(Operator):
         (value,) = values
         return Interval(self.forward(value.lower), self.forward(value.upper))
 
+    @abstractmethod
     def undecided(self, value: Interval) -> Tensor:
         """Of which inputs tighter bounds would tighten the relaxation: bool (N, ...)."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
