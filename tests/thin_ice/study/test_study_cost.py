@@ -242,7 +242,7 @@ MORE = [
     ("twins", "dense", {"twins": 6}, 2),
     ("indicators", "dense", {"indicators": {"samples": 40, "points": 5}}, 2),
     ("rivals", "dense", {"rivals": {"steps": 22}}, 2),
-    ("certify", "dense", {"certification": {"bounds": ["ibp"], "rounds": 5}}, 2),
+    ("certify", "dense", {"certification": {"bounds": ["ibp"], "rounds": 7}}, 2),
 ]
 
 

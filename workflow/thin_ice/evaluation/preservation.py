@@ -209,9 +209,14 @@ def averages(preservation: pd.DataFrame) -> pd.DataFrame:
 def _chosen(preservation: pd.DataFrame, over: str) -> pd.DataFrame:
     if over == "all" or preservation.empty:
         return preservation
+    return preservation[trained_for(preservation)]
+
+
+def trained_for(preservation: pd.DataFrame) -> pd.Series:
+    """Whether each row's network was trained and fine-tuned after one goal, its measure's; bool."""
     sought = preservation.goal == preservation.measure.map(GOAL)
     sought |= preservation.measure == BENIGN
-    return preservation[sought & (preservation.goal == preservation.tuned_goal)]
+    return sought & (preservation.goal == preservation.tuned_goal)
 
 
 def _averaged(here: pd.DataFrame, measure: str, sparsity: float) -> dict[str, float]:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from thin_ice.evaluation.collapse import collapsed
-from thin_ice.evaluation.preservation import BENIGN, GOAL
+from thin_ice.evaluation.preservation import trained_for
 from thin_ice.figures.finished import Finished
 from thin_ice.figures.layout import AXIS, head, key, panels
 from thin_ice.figures.theme import FADED, REFERENCE, method_colours
@@ -40,7 +40,8 @@ def table(finished: Finished) -> pd.DataFrame:
     if rows.empty:
         return pd.DataFrame(columns=COLUMNS)
     fallen = collapsed(rows) | collapsed(rows.assign(collapse=rows.dense_collapse))
-    networks = rows.assign(shown=NETWORK, networks=1, own=_own(rows), collapsed=fallen.astype(int))
+    own = trained_for(rows).map({True: "yes", False: "no"})
+    networks = rows.assign(shown=NETWORK, networks=1, own=own, collapsed=fallen.astype(int))
     means = means.assign(
         shown=MEAN,
         own=means.over.map({"own": "yes", "all": "no"}),
@@ -49,12 +50,6 @@ def table(finished: Finished) -> pd.DataFrame:
     both = [networks, means]
     joined = pd.concat([part.reindex(columns=COLUMNS) for part in both], ignore_index=True)
     return joined.astype({"seed": "Int64", "networks": int, "collapsed": int})
-
-
-def _own(rows: pd.DataFrame) -> list[str]:
-    """Whether each network was trained and fine-tuned after its measure: yes or no."""
-    sought = (rows.measure == BENIGN) | (rows.goal == rows.measure.map(GOAL))
-    return (sought & (rows.goal == rows.tuned_goal)).map({True: "yes", False: "no"}).tolist()
 
 
 def draw(rows: pd.DataFrame, finished: Finished) -> Figure:

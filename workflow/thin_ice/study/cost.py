@@ -403,9 +403,12 @@ def _compact(study: Study, network: Network) -> Work:
 
 
 def _certify(study: Study, network: Network) -> Work:
-    """Every bound once at eps and once a bisection of the radius; and smoothing's draws."""
+    """Every bound once at eps and, for the radius, at its ends and once a bisection; and
+    smoothing's draws.
+    """
     wanted, dataset = study.resolved["certification"], network.parts[0]
-    looks, noise = 1 + wanted["rounds"], wanted["smoothing"]
+    rounds, noise = wanted["rounds"], wanted["smoothing"]
+    looks = 1 + (rounds + 2 if rounds else 0)
     passes = looks * sum(bound_passes(name, classes(study, dataset)) for name in wanted["bounds"])
     draws = noise["n0"] + noise["n"] if noise else 0
     return over(test_images(study, dataset), CERTIFY_BATCH, 1 + passes + draws)
