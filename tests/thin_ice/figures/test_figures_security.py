@@ -114,7 +114,7 @@ def test_checks_stand_on_the_panel_though_eps_is_near_its_beginning():
 
 def test_a_control_leaves_the_styles_of_sparsities_as_they_are():
     with_it, without = (make_finished(methods=1, again=again).curves for again in (True, False))
-    assert security.line_styles(with_it) == security._styles(without)
+    assert security.line_styles(with_it) == security.line_styles(without)
     assert len(set(security.line_styles(with_it).values())) == 2
 
 

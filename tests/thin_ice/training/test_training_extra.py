@@ -34,7 +34,7 @@ def mixed(setting):
 class Watched:
     """The natural loss, and every batch that it was asked for."""
 
-    robust, teacher = False, False
+    goal, teacher = "benign", False
 
     def __init__(self, objective):
         self.objective, self.batches = objective, []
