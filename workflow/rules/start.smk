@@ -31,3 +31,19 @@ def _share_gpus():
         os.environ.pop(NUMBER, None)  # a cluster deals out its own
     elif limit is not None and limit.value:
         os.environ[NUMBER] = str(limit.value)
+
+
+def _start_jobs_as_cores_are_free():
+    """Lift the limit on how many jobs start in a second, unless a person chose one.
+
+    With a limit Snakemake's scheduler (9.27) starts a timer each time it looks for jobs, and looks
+    again when that timer ends: every job that finishes adds a round of timers for good. After 250
+    jobs it looks four times a second at every job that is ready, on a core that jobs need.
+    """
+    scheduling = workflow.scheduling_settings
+    limit = scheduling and scheduling.max_jobs_per_timespan
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):  # Snakemake's default
+        scheduling.max_jobs_per_timespan = None
+
+
+_start_jobs_as_cores_are_free()
