@@ -16,6 +16,7 @@ def begin():
     except ThinIceError as error:
         raise WorkflowError(str(error)) from None
     _share_gpus()
+    _start_jobs_as_cores_are_free()
 
 
 def end():
@@ -38,12 +39,8 @@ def _start_jobs_as_cores_are_free():
 
     With a limit Snakemake's scheduler (9.27) starts a timer each time it looks for jobs, and looks
     again when that timer ends: every job that finishes adds a round of timers for good. After 250
-    jobs it looks four times a second at every job that is ready, on a core that jobs need.
+    jobs it looks 250 times a second at every job that is ready, on a core that jobs need.
     """
-    scheduling = workflow.scheduling_settings
-    limit = scheduling and scheduling.max_jobs_per_timespan
+    limit = workflow.scheduler.job_rate_limiter
     if limit and (limit.max_jobs, limit.timespan) == (100, 1):  # Snakemake's default
-        scheduling.max_jobs_per_timespan = None
-
-
-_start_jobs_as_cores_are_free()
+        workflow.scheduler.job_rate_limiter = None
