@@ -5,8 +5,9 @@ starts it with --no-hooks does without both.
 from thin_ice.gpus import NUMBER
 from thin_ice.one_run import RunLock
 from thin_ice.provenance.record import now
+from thin_ice.warm_start import Hearth
 
-HELD = []  # the lock of this run
+HELD = []  # what this run holds until its end
 
 
 def begin():
@@ -17,6 +18,7 @@ def begin():
         raise WorkflowError(str(error)) from None
     _share_gpus()
     _start_jobs_as_cores_are_free()
+    _import_torch_once()
 
 
 def end():
@@ -44,3 +46,11 @@ def _start_jobs_as_cores_are_free():
     limit = workflow.scheduler.job_rate_limiter
     if limit and (limit.max_jobs, limit.timespan) == (100, 1):  # Snakemake's default
         workflow.scheduler.job_rate_limiter = None
+
+
+def _import_torch_once():
+    """Have the jobs of this machine, which all run in one environment, begin as forks of a process
+    that has imported torch.
+    """
+    if STUDY.resources["warm_start"] and workflow.local_exec and not SOFTWARE:
+        HELD.append(Hearth(min(STUDY.resources["threads"], workflow.cores)))

@@ -54,7 +54,7 @@ BREAKING = {"rounds": 3}
 TWINS = 8
 INDICATORS = {"samples": 100, "points": 100, "seed": 0}
 ANALYSIS = {"bootstrap": 2000, "seed": 0}
-RESOURCES = {"threads": 1, "mem_mb": 8000, "gflops": 2000, "scratch": None}
+RESOURCES = {"threads": 1, "mem_mb": 8000, "gflops": 2000, "scratch": None, "warm_start": True}
 
 Tree = dict[str, Any]
 
