@@ -16,7 +16,7 @@ from tiny_study import TINY, arguments_of, tiny_study
 
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from
-from thin_ice.warm_start import ADDRESS, KILLED, THREADS
+from thin_ice.commands.warm_start import ADDRESS, KILLED, THREADS
 
 LIBRARY = str(REPOSITORY / "workflow")
 LONG = TINY | {"training": {"dense": {"epochs": 2000}, "prune": {"epochs": 1}, "finetune": {}}}
@@ -24,7 +24,7 @@ LONG = TINY | {"training": {"dense": {"epochs": 2000}, "prune": {"epochs": 1}, "
 
 MAKER = """
 import os, sys
-from thin_ice.warm_start import ADDRESS, Hearth
+from thin_ice.commands.warm_start import ADDRESS, Hearth
 hearth = Hearth(1)
 print(os.environ[ADDRESS], hearth._process.pid, flush=True)
 sys.stdin.read()

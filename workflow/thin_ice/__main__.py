@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from thin_ice import warm_start
+from thin_ice.commands import warm_start
 
 
 def in_this_process(arguments: Sequence[str]) -> int:

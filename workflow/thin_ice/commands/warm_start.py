@@ -52,7 +52,7 @@ class Hearth:
             listener.listen(128)  # who comes before the packages are there waits for them
             # What it reads ends when this process does, however it does, and so does the hearth.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "thin_ice.warm_start", str(listener.fileno())],
+                [sys.executable, "-m", "thin_ice.commands.warm_start", str(listener.fileno())],
                 stdin=subprocess.PIPE,
                 pass_fds=[listener.fileno()],
                 env=os.environ | numbers | {"VECLIB_MAXIMUM_THREADS": f"{threads}"},
