@@ -14,9 +14,9 @@ import yaml
 from miniature import REPOSITORY
 from tiny_study import TINY, arguments_of, tiny_study
 
+from thin_ice.commands.warm_start import ADDRESS, KILLED, THREADS
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from
-from thin_ice.commands.warm_start import ADDRESS, KILLED, THREADS
 
 LIBRARY = str(REPOSITORY / "workflow")
 LONG = TINY | {"training": {"dense": {"epochs": 2000}, "prune": {"epochs": 1}, "finetune": {}}}
@@ -147,7 +147,7 @@ def test_another_user_gets_no_fork(hearth, tmp_path):
     told = subprocess.run(
         [sys.executable, "-c", ask], env=hearth[0], capture_output=True, text=True
     )
-    assert told.stdout == "b''\n" or "ConnectionResetError" in told.stderr
+    assert told.stdout in ("", "b''\n")  # closed before or after it was asked
     assert forks_of(hearth[1]) == []
 
 
