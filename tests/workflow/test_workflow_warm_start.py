@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,10 +153,10 @@ def test_another_user_gets_no_fork(hearth, tmp_path):
 
 
 @pytest.fixture
-def training(hearth, tmp_path):
+def training(hearth, cold, tmp_path):
     """A long training: its command, and the fork that trains."""
-    dataset, dense = jobs_of("dataset", "dense", study=study_from(LONG))
-    done(dataset, tmp_path, hearth[0])
+    (dense,) = jobs_of("dense", study=study_from(LONG))
+    shutil.copytree(cold[0] / "data", tmp_path / "data")
     process = start(arguments_of(dense, Path()), hearth[0], cwd=tmp_path)
     until(lambda: (tmp_path / dense.record).with_name(".checkpoint.safetensors").exists())
     (fork,) = forks_of(hearth[1])
@@ -196,26 +197,45 @@ def test_a_hearth_ends_with_the_process_that_began_it():
         until(lambda: not alive(process))
 
 
-@pytest.mark.parametrize("warm", [True, False])
-def test_a_run_keeps_a_hearth_if_the_study_says_so(tmp_path, warm):
-    """With as many threads a job as Snakemake says: else every job would import torch itself."""
-    study = LONG | {"resources": {"warm_start": warm, "threads": 2}}
-    (dense,) = jobs_of("dense", study=study_from(study))
+@contextmanager
+def run_in_training(tmp_path, **changes):
+    """Snakemake on a study of two networks, one core, while it trains the first; what it prints."""
+    study = LONG | {"seeds": [0, 1]} | changes
+    goals = jobs_of("dense", study=study_from(study))
     folder = study_from(study).folder
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
     line = [Path(sys.executable).parent / "snakemake", "-s", REPOSITORY / "Snakefile"]
-    goal = [f"{folder}/{dense.record}", "--configfile", "study.yaml", "--cores", "1"]
+    line += ["--verbose", "--configfile", "study.yaml", "--cores", "1"]
+    line += [f"{folder}/{job.record}" for job in goals]
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    options = {"stderr": subprocess.DEVNULL, "start_new_session": True}
-    process = subprocess.Popen([*line, *goal], env=clean, cwd=tmp_path, **options)
+    states = [
+        (tmp_path / folder / job.record).with_name(".checkpoint.safetensors") for job in goals
+    ]
+    with (tmp_path / "printed.txt").open("w") as printed:
+        options = {"stdout": printed, "stderr": printed, "start_new_session": True}
+        process = subprocess.Popen(line, env=clean, cwd=tmp_path, **options)
     try:
-        state = (tmp_path / folder / dense.record).with_name(".checkpoint.safetensors")
-        until(lambda: state.exists() or process.poll() is not None)
-        hearths = [one for one in forks_of(process.pid) if "warm_start" in command_of(one)]
-        assert [len(forks_of(one)) for one in hearths] == ([1] if warm else [])
+        until(lambda: any(state.exists() for state in states) or process.poll() is not None)
+        yield process.pid, tmp_path / "printed.txt"
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_run_keeps_a_hearth_if_the_study_says_so(tmp_path, warm):
+    """With as many threads a job as Snakemake says: else every job would import torch itself."""
+    resources = {"warm_start": warm, "threads": 2}
+    with run_in_training(tmp_path, resources=resources) as (process, _):
+        hearths = [one for one in forks_of(process) if "warm_start" in command_of(one)]
+        assert [len(forks_of(one)) for one in hearths] == ([1] if warm else [])
+
+
+def test_a_run_looks_for_jobs_when_one_has_ended_and_at_no_other_time(tmp_path):
+    with run_in_training(tmp_path) as (_, printed):
+        before = printed.read_text().count("Resources before job selection")
+        time.sleep(3)  # in which Snakemake would look every second
+        assert printed.read_text().count("Resources before job selection") == before >= 1
 
 
 def command_of(process):

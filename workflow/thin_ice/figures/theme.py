@@ -103,7 +103,8 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 def _settle(figure: Figure) -> None:
     """Lay the panels out once; doing it again for each format takes longer than drawing."""
-    figure.draw_without_rendering()
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
     figure.set_layout_engine("none")
     for ax in figure.axes:  # the last bits of a layout differ from one to the next
         ax.set_position(np.round(ax.get_position(original=True).bounds, 9))
