@@ -151,6 +151,7 @@ def test_the_findings_on_methods_are_those_of_the_reference_study():
     assert found[0] == found[1]
     told = "`snip_filter` and `channel_l2` keep {1}, `filter_l2` {2}, `filter_l1` {3}, "
     assert (told + "`random_filter` {4}").format(*found) in text
+    assert f"(`lwm_iterative_filter`) {at('lwm_iterative_filter', 0.95)} remain" in text
     clean = accuracy.clean_percent["pwoa_filter", 0.95, 0]
     assert f"95 %: {clean:.1f} clean, {at('pwoa_filter', 0.95)} robust" in text
     clean = accuracy.clean_percent["mad", 0.9, 0]

@@ -52,5 +52,6 @@ def _import_torch_once():
     """Have the jobs of this machine, which all run in one environment, begin as forks of a process
     that has imported torch.
     """
-    if STUDY.resources["warm_start"] and workflow.local_exec and not SOFTWARE:
+    here = workflow.local_exec and not SOFTWARE and sys.platform == "linux"
+    if here and STUDY.resources["warm_start"]:
         HELD.append(Hearth(min(STUDY.resources["threads"], workflow.cores)))

@@ -61,8 +61,8 @@ class Hearth:
     def release(self) -> None:
         """Fork no more. Jobs that run go on."""
         os.environ.pop(ADDRESS, None)
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.terminate()
+        self._process.communicate()
 
 
 def _socket_of(address: str) -> str:
@@ -114,8 +114,10 @@ def _status_of(fork: int, replies: TextIO) -> int:
 
     for number in FORWARDED:
         signal.signal(number, forward)
-    last = replies.readline().strip()
-    return int(last) if last else (128 + passed[0] if passed else KILLED)
+    with contextlib.suppress(ConnectionError):
+        if last := replies.readline().strip():
+            return int(last)
+    return 128 + passed[0] if passed else KILLED
 
 
 def _circumstances() -> dict:
