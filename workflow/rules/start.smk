@@ -2,10 +2,10 @@
 starts it with --no-hooks does without both.
 """
 
+from thin_ice.commands.warm_start import Hearth
 from thin_ice.gpus import NUMBER
 from thin_ice.one_run import RunLock
 from thin_ice.provenance.record import now
-from thin_ice.commands.warm_start import Hearth
 
 HELD = []  # what this run holds until its end
 

@@ -186,6 +186,7 @@ CHANGES = {
     "dense_again": (False, {"analyse"}),
     "resources.mem_mb": (900, set()),
     "resources.scratch": ("$TMPDIR", set()),
+    "resources.warm_start": (False, set()),
     "sparsities": ([0.9, 0.99], {"analyse"}),  # old jobs stay; new ones are added
 }
 
