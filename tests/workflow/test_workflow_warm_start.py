@@ -94,10 +94,14 @@ def jobs_of(*stages, study=None):
     return [job for job in planned_jobs(study or tiny_study()) if job.stage in stages]
 
 
-def outputs(folder):
-    """The digests of all that is recorded."""
-    records = sorted(folder.rglob("provenance.json"))
-    return {path.relative_to(folder): json.loads(path.read_text())["subject"] for path in records}
+def recorded(folder):
+    """Of each record the digests of what was made, and the command."""
+    found = {}
+    for path in sorted(folder.rglob("provenance.json")):
+        statement = json.loads(path.read_text())
+        command = statement["predicate"]["buildDefinition"]["internalParameters"]
+        found[path.relative_to(folder)] = (statement["subject"], command)
+    return found
 
 
 THREE = [jobs_of(stage)[0] for stage in ("dataset", "dense", "evaluate")]
@@ -122,7 +126,7 @@ def test_a_fork_does_what_the_command_would_have_done(hearth, cold, tmp_path):
         warm_said, warm_seconds = done(job, tmp_path, hearth[0])
         assert warm_said.split()[-2:] == said.split()[-2:]  # after the seconds that it took
         assert warm_seconds < seconds / 3
-    assert outputs(tmp_path) == outputs(cold[0])
+    assert recorded(tmp_path) == recorded(cold[0])
 
 
 @pytest.mark.parametrize(
@@ -135,6 +139,16 @@ def test_where_anything_is_otherwise_the_command_does_it_itself(hearth, cold, tm
     seconds = done(job, tmp_path, hearth[0] | changed)[1]
     assert seconds > cold[1][0][1] / 3
     assert (tmp_path / job.record).is_file()
+
+
+def test_a_fork_has_the_temporary_folder_of_its_command(hearth, cold, tmp_path):
+    own = hearth[0] | {"TMPDIR": str(tmp_path / "own")}
+    shutil.copytree(cold[0] / "data", tmp_path / "data")
+    words = [*arguments_of(THREE[1], Path()), "--scratch", "$TMPDIR"]
+    status, said, seconds = run(words, own, cwd=tmp_path)
+    assert status == 0, said
+    assert seconds < cold[1][1][1] / 3
+    assert [path.suffix for path in (tmp_path / "own").rglob("*.*")] == [".safetensors"]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
