@@ -162,7 +162,8 @@ def test_another_user_gets_no_fork(hearth, tmp_path):
     told = subprocess.run(
         [sys.executable, "-c", ask], env=hearth[0], capture_output=True, text=True
     )
-    assert told.stdout in ("", "b''\n")  # closed before or after it was asked
+    closed = ("BrokenPipeError", "ConnectionResetError")
+    assert told.stdout == "b''\n" or any(name in told.stderr for name in closed)
     assert forks_of(hearth[1]) == []
 
 
