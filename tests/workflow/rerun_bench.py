@@ -225,10 +225,10 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run Snakemake on the study in ``folder``, as a person would."""
     command = [Path(sys.executable).parent / "snakemake", "--configfile", "study.yaml", *arguments]
     return subprocess.run(
-        command, capture_output=True, text=True, env=_clean(), cwd=folder, check=False
+        command, capture_output=True, text=True, env=clean_environment(), cwd=folder, check=False
     )
 
 
-def _clean() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """The environment of a person who has set nothing up."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

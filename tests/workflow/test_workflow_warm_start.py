@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from miniature import REPOSITORY
+from rerun_bench import clean_environment
 from tiny_study import TINY, arguments_of, tiny_study
 
 from thin_ice.commands.warm_start import ADDRESS, KILLED, THREADS
@@ -21,7 +22,6 @@ from thin_ice.study.load import study_from
 
 LIBRARY = str(REPOSITORY / "workflow")
 LONG = TINY | {"training": {"dense": {"epochs": 2000}, "prune": {"epochs": 1}, "finetune": {}}}
-
 
 MAKER = """
 import os, sys
@@ -52,9 +52,9 @@ def hearth():
 
 
 def environment(address=""):
-    own = {f"{name}_NUM_THREADS": "1" for name in (*THREADS,)} | {"VECLIB_MAXIMUM_THREADS": "1"}
     here = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    return here | own | {"PYTHONPATH": LIBRARY} | ({ADDRESS: address} if address else {})
+    own = dict.fromkeys(THREADS, "1") | {"PYTHONPATH": LIBRARY}
+    return here | own | ({ADDRESS: address} if address else {})
 
 
 def alive(process):
@@ -222,13 +222,12 @@ def run_in_training(tmp_path, **changes):
     line = [Path(sys.executable).parent / "snakemake", "-s", REPOSITORY / "Snakefile"]
     line += ["--verbose", "--configfile", "study.yaml", "--cores", "1"]
     line += [f"{folder}/{job.record}" for job in goals]
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     states = [
         (tmp_path / folder / job.record).with_name(".checkpoint.safetensors") for job in goals
     ]
     with (tmp_path / "printed.txt").open("w") as printed:
         options = {"stdout": printed, "stderr": printed, "start_new_session": True}
-        process = subprocess.Popen(line, env=clean, cwd=tmp_path, **options)
+        process = subprocess.Popen(line, env=clean_environment(), cwd=tmp_path, **options)
     try:
         until(lambda: any(state.exists() for state in states) or process.poll() is not None)
         yield process.pid, tmp_path / "printed.txt"

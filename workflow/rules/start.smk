@@ -1,5 +1,5 @@
-"""Around the jobs of a run, never in a dry run: one run at a time, one GPU a job. A person who
-starts it with --no-hooks does without both.
+"""Around the jobs of a run, never in a dry run: one run at a time, one GPU a job, jobs that start at
+once. A person who starts it with --no-hooks does without.
 """
 
 from thin_ice.commands.warm_start import Hearth

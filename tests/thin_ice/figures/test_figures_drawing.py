@@ -21,7 +21,7 @@ NAMED = {  # what figures that pool runs call them by
     "preservation": lambda run: "",
     "mismatch": lambda run: f"{run.split('-')[1]} on {run.split('-')[0]}",
 }
-LARGE = {"runs": 2, "methods": 6, "sparsities": (0.9, 0.99), "seeds": (0, 1)}
+LARGE = {"runs": 2, "methods": 10, "sparsities": (0.5, 0.9, 0.99), "seeds": (0, 1, 2)}
 
 
 def drawn(name, finished):

@@ -31,7 +31,11 @@ from typing import TextIO
 
 ADDRESS = "THIN_ICE_HEARTH"  # names the hearth's socket; unset: a command imports torch itself
 PACKAGES = ("torch", "numpy", "pandas", "pyarrow.parquet")
-THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")  # libraries told how many by *_NUM_THREADS
+# By these Snakemake tells libraries, which ask when they are imported, a job's number of threads.
+THREADS = (
+    *("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+)
 # Variables that no library reads when it is imported.
 LATER = ("_", "OLDPWD", "PWD", "SHLVL", "TMPDIR", "TMP", "TEMP", "TEMPDIR")
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -45,7 +49,6 @@ class Hearth:
 
     def __init__(self, threads: int) -> None:
         """Begin one for jobs to which Snakemake gives so many threads each."""
-        numbers = {f"{name}_NUM_THREADS": f"{threads}" for name in THREADS}
         os.environ[ADDRESS] = f"thin-ice-{secrets.token_hex(16)}"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(_socket_of(os.environ[ADDRESS]))
@@ -55,7 +58,7 @@ class Hearth:
                 [sys.executable, "-m", "thin_ice.commands.warm_start", str(listener.fileno())],
                 stdin=subprocess.PIPE,
                 pass_fds=[listener.fileno()],
-                env=os.environ | numbers | {"VECLIB_MAXIMUM_THREADS": f"{threads}"},
+                env=os.environ | dict.fromkeys(THREADS, f"{threads}"),
             )
 
     def release(self) -> None:
