@@ -20,7 +20,8 @@ from thin_ice.commands.watch import failures
 from thin_ice.errors import ThinIceError
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from
-from thin_ice.study.plan import Network
+from thin_ice.study.pipelines import PRUNES
+from thin_ice.study.plan import DENSE_AGAIN, Network
 from thin_ice.study.site import site_of
 from thin_ice.study.watching import standings
 
@@ -107,8 +108,10 @@ include: "workflow/rules/reruns.smk"
 include: "workflow/rules/1-study.smk"
 include: "workflow/rules/2-data.smk"
 include: "workflow/rules/3-dense.smk"
-include: "workflow/rules/4-prune.smk"
-include: "workflow/rules/5-finetune.smk"
+include: "workflow/rules/4-after-training.smk"
+include: "workflow/rules/4-before-training.smk"
+include: "workflow/rules/4-during-training.smk"
+include: "workflow/rules/5-selection.smk"
 include: "workflow/rules/6-evaluate.smk"
 include: "workflow/rules/7-certify.smk"
 include: "workflow/rules/7-compact.smk"

@@ -1,5 +1,6 @@
 """What rules share: which network a job's wildcards name, and where the files of networks lie."""
 
+import re
 import shlex
 
 # How every command ends: where its record goes, its log, and the sources of the code that ran.
@@ -30,15 +31,23 @@ def before_tuning(wildcards):
 
 
 def teacher_of(wildcards):
-    """The dense network, if fine-tuning learns from it."""
+    """The dense network, if the last stage learns from it."""
     network = network_of(wildcards, wildcards.get("tuned") or wildcards.get("pruned"))
     taught = network.pruned and STUDY.taught(network)
     return [f"{STUDY_FOLDER}/{network.dense.folder}/model.safetensors"] if taught else []
 
 
-def any_of(runs):
-    """A wildcard constraint: one of these runs; without any, nothing."""
-    return "|".join(runs) or "(?!)"
+def mask_before(wildcards):
+    """The network as it was pruned, if a stage that trained it further is replayed."""
+    network = network_of(wildcards, wildcards.pruned)
+    if STUDY.deciding_stage(network) in PRUNES:
+        return []
+    return [f"{STUDY_FOLDER}/{network.folder}/pruned/model.safetensors"]
+
+
+def any_of(names):
+    """A wildcard constraint: one of these names; without any, nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def shards_of(file):

@@ -49,6 +49,14 @@ METHODS = {
     "snip": "thin_ice.pruning.snip:Snip",
     "random_mask": "thin_ice.pruning.random_mask:RandomMask",
     "filter_norm": "thin_ice.pruning.filter_norm:FilterNorm",
+    "li20": "thin_ice.pruning.li20:Li20",
+    "robust_bird": "thin_ice.pruning.robust_bird:RobustBird",
+    "rst": "thin_ice.pruning.rst:Rst",
+    "imp": "thin_ice.pruning.imp:Imp",
+    "bcsp": "thin_ice.pruning.bcsp:Bcsp",
+    "flying_bird": "thin_ice.pruning.flying_bird:FlyingBird",
+    "flying_bird_plus": "thin_ice.pruning.flying_bird:FlyingBirdPlus",
+    "twinrep": "thin_ice.pruning.twinrep:TwinRep",
 }
 
 DISTANCE_ATTACKS = {

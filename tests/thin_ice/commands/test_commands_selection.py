@@ -85,11 +85,11 @@ def test_a_killed_replay_ends_the_same(made, tmp_path, monkeypatch):
     calls = []
 
     class Killed(Watch):
-        def after_validation(self, model, epoch):
+        def after_validation(self, model, epoch, row):
             calls.append(epoch)
             if calls == [1, 3]:
                 raise KeyboardInterrupt
-            super().after_validation(model, epoch)
+            super().after_validation(model, epoch, row)
 
     monkeypatch.setattr(selection, "Watch", Killed)
     with pytest.raises(KeyboardInterrupt):

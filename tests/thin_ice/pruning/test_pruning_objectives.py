@@ -9,6 +9,7 @@ from thin_ice.pruning.finetune import finetune
 from thin_ice.pruning.prune import prune
 from thin_ice.study.load import study_from
 from thin_ice.study.options import entry
+from thin_ice.study.pipelines import acting_stage
 
 GOALS = {name: entry("objectives", name).constants["goal"] for name in tables.OBJECTIVES}
 PROVED = [name for name, goal in GOALS.items() if goal in ("verified", "smoothed")]
@@ -25,7 +26,8 @@ def test_a_network_is_pruned_and_tuned_with_what_can_be_proved(
     build, setting, checkpoint, tmp_path, objective, method, unit
 ):
     model, pruner = build(0), new("methods", method).pruner(0.5, unit)
-    epochs = min(1, new("methods", method).prune_plan.get("epochs", 1))
+    acting = acting_stage(new("methods", method).pipeline)
+    epochs = min(1, getattr(new("methods", method), f"{acting}_plan").get("epochs", 1))
     trained = new("objectives", objective)
     pruned = prune(model, pruner, setting(trained, epochs=epochs, lr=0.001), checkpoint)
     weights = dict(model.named_parameters())

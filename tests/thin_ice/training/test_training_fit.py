@@ -385,7 +385,7 @@ def test_hooks_are_called_at_their_moments_and_the_penalty_is_added(build, setti
         def after_epoch(self, model, epoch):
             calls.append(f"end of {epoch}")
 
-        def after_validation(self, model, epoch):
+        def after_validation(self, model, epoch, row):
             calls.append(f"validated {epoch}")
 
     model, plain = build(0), build(0)

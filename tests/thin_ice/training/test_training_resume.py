@@ -12,15 +12,23 @@ from thin_ice.objectives.natural import Natural
 from thin_ice.objectives.trades import Trades
 from thin_ice.pruning.prune import prune
 from thin_ice.study.options import entry
+from thin_ice.study.pipelines import acting_stage
 from thin_ice.training.fit import fit
 from thin_ice.training.hooks import Hooks
 
 EPOCHS, STEPS = 3, 3
+
+
+def acting_plan(method):
+    """The published plan of the stage in which a method itself acts."""
+    return getattr(method, f"{acting_stage(method.pipeline)}_plan")
+
+
 FEW = {"trials": 2, "tuning": 0.1}  # of what a method does before it trains
 LEARNING = [
     (name, unit)
     for name in tables.METHODS
-    if tables.load("methods", name).prune_plan.get("epochs", 1)
+    if acting_plan(tables.load("methods", name)).get("epochs", 1)
     for unit in tables.load("methods", name).units
 ]
 

@@ -70,6 +70,34 @@ PROTOCOLS = {
         2 / 255,
         20,
     ),
+    "twinrep_pgd20": Protocol(
+        "TwinRep (Li et al. 2023): its protocol is not in what we have; PGD-20, by which others "
+        "report of it (Jung & Song 2025), with the eps and step size that it trains with",
+        0.031,
+        0.0078,
+        20,
+    ),
+    "li20_pgd100": Protocol(
+        "Robust lottery tickets (Li et al. 2020), PGD-100 of their logs; its step size is not "
+        "stated in what we have, that of their training stands in for it",
+        EPS,
+        2 / 255,
+        100,
+    ),
+    "lottery_pgd10": Protocol(
+        "Iterative lottery tickets (Cosentino et al. 2019, Wang et al. 2020): their protocols are "
+        "not in what we have; the PGD-10 that most others train with stands in for them",
+        EPS,
+        2 / 255,
+        10,
+    ),
+    "rst_pgd7": Protocol(
+        "RST (Fu et al. 2021), PGD-7 with the default step size of its released code, which is "
+        "larger than eps",
+        EPS,
+        10 / 255,
+        7,
+    ),
     "sehwag19": Protocol(
         "Sehwag et al. 2019: its own protocol is not public; PGD-10 of HYDRA, its authors' next "
         "code release, stands in for it",

@@ -15,9 +15,20 @@ OPTIONAL_INPUTS = ("teacher",)
 
 
 def run(job: Job) -> list[Path]:
+    return masked_training(job, pretrained=True)
+
+
+def masked_training(job: Job, pretrained: bool) -> list[Path]:
+    """Train the job's network under its masks, write it and its history."""
     dataset = dataset_of(job)
     pruned = load_model(job.input("model"), job.device)
-    history = finetune(pruned.model, pruned.masks, setting_of(job, dataset), checkpoint_of(job))
+    history = finetune(
+        pruned.model,
+        pruned.masks,
+        setting_of(job, dataset),
+        checkpoint_of(job),
+        pretrained=pretrained,
+    )
     outputs = [job.folder / "model.safetensors", job.folder / "history.csv"]
     save_model(outputs[0], pruned.model, pruned.architecture, pruned.masks, about(job, dataset))
     write_history(outputs[1], history)

@@ -1,4 +1,4 @@
-"""What the three training stages share: from a job's parameters to the library's objects."""
+"""What the stages that train share: from a job's parameters to the library's objects."""
 
 import csv
 import io
@@ -12,9 +12,11 @@ from thin_ice.commands.job import Job
 from thin_ice.data.split import Dataset, load_dataset
 from thin_ice.files import write_text
 from thin_ice.models.artifact import load_model
+from thin_ice.models.network import Architecture
+from thin_ice.randomness import seed_from
+from thin_ice.training.hooks import Row
 from thin_ice.training.plan import Plan
 from thin_ice.training.setting import Setting
-from thin_ice.training.state import Row
 
 COLUMNS = ("epoch", "lr", "loss", "train_accuracy", "validation_clean", "validation_robust")
 
@@ -41,6 +43,24 @@ def setting_of(job: Job, dataset: Dataset, stage: str | None = None) -> Setting:
         stream=stream,
         teacher=_teacher(job) if objective.teacher else None,
     )
+
+
+def untrained(job: Job, dataset: Dataset) -> tuple[nn.Module, Architecture]:
+    """A network as initialised, on the job's device: the same for every stage that begins with one,
+    whatever the variant.
+    """
+    wanted = job.parameters["model"]
+    architecture = Architecture(
+        wanted["kind"],
+        wanted["options"],
+        dataset.input_shape,
+        len(dataset.classes),
+        wanted["normalize"],
+    )
+    model = architecture.build(seed_from(job.parameters["seed"], "initialisation"))
+    if wanted["normalize"]:
+        model.set_statistics(*dataset.mean_std())
+    return model.to(job.device), architecture
 
 
 def _teacher(job: Job) -> nn.Module:

@@ -15,8 +15,8 @@ from thin_ice.training.setting import Setting
 
 
 class Pruner(Hooks):
-    """One run of a method on one network: `look` so many times at data, `attach`, training with
-    the hooks of `Hooks`, `finish`.
+    """One run of a method on one network, trained or as initialised: `look` so many times at data,
+    `attach`, training with the hooks of `Hooks`, `finish`.
     """
 
     def looks(self, setting: Setting) -> int:
@@ -40,19 +40,25 @@ class Pruner(Hooks):
 
 
 class Method(Protocol):
-    """An entry of the table of methods: a frozen dataclass of options."""
+    """An entry of the table of methods: a frozen dataclass of options.
 
+    For each stage of its pipeline (`thin_ice.study.pipelines`) it has, as STAGE_plan, its published
+    plan as far as that departs from `Plan`; and, where its authors train that stage with another
+    objective than the one that is wanted in the end, that one's kind and options as
+    STAGE_objective. So a method that prunes after training has ``prune_plan`` and
+    ``finetune_plan``.
+    """
+
+    pipeline: ClassVar[str]  # when it prunes: after, before or during training
+    criterion: ClassVar[str]  # how it chooses, in a few words, for the table of methods
+    paper: ClassVar[str]  # whose it is
     units: ClassVar[tuple[str, ...]]  # what it can prune: weight, filter, channel, column
     claimed: ClassVar[str]  # the protocol by which its authors measured robustness
-    prune_plan: ClassVar[dict]  # its published plan of pruning, as far as it departs from `Plan`
-    finetune_plan: ClassVar[dict]  # and of fine-tuning
 
-    # These may be absent. What its authors prune and fine-tune it with, a kind of objective and its
-    # options, where that is not the one which trained the network; and for numeric options, what
-    # they must be above and below (None: no limit).
-    prune_objective: ClassVar[dict]
-    finetune_objective: ClassVar[dict]
+    # These may be absent: for numeric options, what they must be above and below, and ranges whose
+    # ends are allowed (None: no limit).
     limits: ClassVar[dict]
+    ranges: ClassVar[dict]
 
     def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
         """A fresh pruner that reaches ``sparsity``: the pruned share of the prunable weights, or of

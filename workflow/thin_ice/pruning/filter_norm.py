@@ -42,6 +42,9 @@ class FilterNorm:
     allocation: Literal["layer", "global"] = "layer"  # of the budget
     layers: Literal["all", "convolutions"] = "all"  # which layers' outputs may be pruned
 
+    pipeline: ClassVar[str] = "after"
+    criterion: ClassVar[str] = "L1 or L2 norm"
+    paper: ClassVar[str] = "Li et al., ICLR 2017"
     units: ClassVar[tuple[str, ...]] = ("filter", "channel")
     claimed: ClassVar[str] = "hydra_pgd10"
     prune_plan: ClassVar[dict] = {"epochs": 0}

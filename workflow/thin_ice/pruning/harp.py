@@ -82,6 +82,9 @@ class Harp:
     layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
 
     limits: ClassVar[dict] = {"gamma": [0, None], "alpha": [0, 1], "initial_rate": [0, 1]}
+    pipeline: ClassVar[str] = "after"
+    criterion: ClassVar[str] = "learned scores and learned keep rates per layer"
+    paper: ClassVar[str] = "Zhao & Wressnegger, ICLR 2023"
     units: ClassVar[tuple[str, ...]] = ("weight", "channel")
     claimed: ClassVar[str] = "harp_pgd10"
     prune_plan: ClassVar[dict] = {

@@ -15,13 +15,11 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from thin_ice.pruning.base import Pruner
+from thin_ice.pruning.delegating import Delegating
 from thin_ice.pruning.hydra import Hydra
 from thin_ice.pruning.radmm import Radmm
 from thin_ice.pruning.rate_search import RateSearch
-from thin_ice.sparsity.masks import Masks
 from thin_ice.training.setting import Setting
-
-BASE = "base."  # before the names in the state of the method that gets the rates
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,9 @@ class HeraclesHydra:
     layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
 
     limits: ClassVar[dict] = {"trials": [-1, None], "tuning": [0, None], "tuning_lr": [0, None]}
+    pipeline: ClassVar[str] = "after"
+    criterion: ClassVar[str] = "rates per layer by search, handed to HYDRA"
+    paper: ClassVar[str] = "Zhao et al., AutoML 2022"
     units: ClassVar[tuple[str, ...]] = ("weight",)
     claimed: ClassVar[str] = "harp_pgd10"  # the same authors'
     prune_plan: ClassVar[dict] = {
@@ -61,6 +62,9 @@ class HeraclesRadmm:
     layers: Literal["all", "convolutions"] = "convolutions"  # which layers may be pruned
 
     limits: ClassVar[dict] = {"trials": [-1, None], "tuning": [0, None], "tuning_lr": [0, None]}
+    pipeline: ClassVar[str] = "after"
+    criterion: ClassVar[str] = "rates per layer by search, handed to R-ADMM"
+    paper: ClassVar[str] = "Zhao et al., AutoML 2022"
     units: ClassVar[tuple[str, ...]] = ("weight",)
     claimed: ClassVar[str] = "harp_pgd10"  # the same authors'
     prune_plan: ClassVar[dict] = {
@@ -87,11 +91,12 @@ def _search(options: HeraclesHydra | HeraclesRadmm, sparsity: float) -> RateSear
     return RateSearch(sparsity, options.layers, options.spread, options.tuning, options.tuning_lr)
 
 
-class HeraclesPruner(Pruner):
+class HeraclesPruner(Delegating):
     """Searches, and then is the pruner that gets the rates."""
 
     def __init__(self, search: RateSearch, base: Pruner, trials: int) -> None:
-        self.search, self.base, self.trials = search, base, trials
+        super().__init__(base)
+        self.search, self.trials = search, trials
 
     def looks(self, setting: Setting) -> int:
         return self.trials
@@ -101,24 +106,10 @@ class HeraclesPruner(Pruner):
 
     def attach(self, model: nn.Module, setting: Setting) -> None:
         self.base.allot(self.search.best)
-        self.base.attach(model, setting)
+        super().attach(model, setting)
 
-    def before_epoch(self, model: nn.Module, epoch: int, epochs: int) -> None:
-        self.base.before_epoch(model, epoch, epochs)
+    def own_state(self) -> dict[str, Tensor]:
+        return self.search.state()
 
-    def penalty(self, model: nn.Module) -> Tensor | None:
-        return self.base.penalty(model)
-
-    def after_step(self, model: nn.Module) -> None:
-        self.base.after_step(model)
-
-    def finish(self, model: nn.Module) -> Masks:
-        return self.base.finish(model)
-
-    def state(self) -> dict[str, Tensor]:
-        base = {f"{BASE}{name}": tensor for name, tensor in self.base.state().items()}
-        return self.search.state() | base
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        self.search.restore({k: v for k, v in state.items() if not k.startswith(BASE)})
-        self.base.restore({k.removeprefix(BASE): v for k, v in state.items() if k.startswith(BASE)})
+    def restore_own(self, state: dict[str, Tensor]) -> None:
+        self.search.restore(state)

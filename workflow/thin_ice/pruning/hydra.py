@@ -13,17 +13,14 @@ The released trainer's extra forward pass on clean images, for logging, which mo
 statistics, is not reproduced.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from thin_ice.pruning.base import Pruner
-from thin_ice.pruning.scores import freeze_all_but_norms, scaled_scores
-from thin_ice.randomness import generator
+from thin_ice.pruning.scores import freeze_all_but_norms, random_scores, scaled_scores
 from thin_ice.sparsity.masks import Masks, kept_count
 from thin_ice.sparsity.parametrizations import TopKScore
 from thin_ice.sparsity.prunable import prunable_modules
@@ -38,6 +35,9 @@ class Hydra:
     scores: Literal["scaled", "random"] = "scaled"  # initialisation; random is the paper's ablation
     layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
 
+    pipeline: ClassVar[str] = "after"
+    criterion: ClassVar[str] = "learned scores, uniform budget"
+    paper: ClassVar[str] = "Sehwag et al., NeurIPS 2020"
     units: ClassVar[tuple[str, ...]] = ("weight",)
     claimed: ClassVar[str] = "hydra_pgd50"
     prune_plan: ClassVar[dict] = {
@@ -50,15 +50,6 @@ class Hydra:
 
     def pruner(self, sparsity: float, unit: str = "weight") -> Pruner:
         return HydraPruner(self, sparsity)
-
-
-def random_scores(weight: Tensor, *stream: str | int) -> Tensor:
-    """Kaiming uniform with a = sqrt(5), torch's default for weights: U(+-1/sqrt(fan_in)); its
-    random numbers have the names ``stream``.
-    """
-    bound = 1 / math.sqrt(weight[0].numel())
-    draws = generator(weight.device, *stream)
-    return torch.empty_like(weight).uniform_(-bound, bound, generator=draws)
 
 
 class HydraPruner(Pruner):

@@ -24,6 +24,9 @@ class Lwm:
     allocation: Literal["layer", "global"] = "layer"  # of the budget
     layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
 
+    pipeline: ClassVar[str] = "after"
+    criterion: ClassVar[str] = "magnitude, per layer or global, one shot"
+    paper: ClassVar[str] = "Han et al. 2015"
     units: ClassVar[tuple[str, ...]] = ("weight",)
     claimed: ClassVar[str] = "hydra_pgd10"
     prune_plan: ClassVar[dict] = {"epochs": 0}

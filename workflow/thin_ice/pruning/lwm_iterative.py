@@ -29,7 +29,7 @@ from thin_ice.pruning.base import Pruner, detached
 from thin_ice.sparsity.channel_budgets import kept_channels
 from thin_ice.sparsity.channels import ChannelGroup, channel_groups, group_masks, row_norms
 from thin_ice.sparsity.masks import ALLOCATIONS, Masks
-from thin_ice.sparsity.parametrizations import fix_masks
+from thin_ice.sparsity.parametrizations import fix_masks, put_masks
 from thin_ice.sparsity.prunable import prunable_weights
 from thin_ice.training.setting import Setting
 
@@ -44,6 +44,9 @@ class LwmIterative:
     layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
 
     limits: ClassVar[dict] = {"steps": [0, None]}
+    pipeline: ClassVar[str] = "after"
+    criterion: ClassVar[str] = "magnitude, in steps with training in between"
+    paper: ClassVar[str] = "Sehwag et al. 2019"
     units: ClassVar[tuple[str, ...]] = ("weight", "filter")
     claimed: ClassVar[str] = "hydra_pgd10"
     prune_plan: ClassVar[dict] = {
@@ -108,7 +111,7 @@ class LwmIterativePruner(Pruner):
         for name, kept in self.kept.items():
             scores[name] = scores[name].masked_fill(~kept, -1.0)
         self.kept = self._keep(scores, sparsity)
-        self._put_on(model)
+        put_masks(model, self._masks(model))
 
     def _scores(self, model: nn.Module) -> dict[str, Tensor]:
         weights = detached(prunable_weights(model, self.options.layers))
@@ -121,15 +124,10 @@ class LwmIterativePruner(Pruner):
         """By parameter name, of all that is pruned."""
         return self.kept
 
-    def _put_on(self, model: nn.Module) -> None:
-        for name, mask in self._masks(model).items():
-            module, _, own = name.rpartition(".")
-            model.get_submodule(module).parametrizations[own][0].mask.copy_(mask)
-
     def finish(self, model: nn.Module) -> Masks:
         if not self.kept:
             self._prune(model, self.sparsity)
-        self._put_on(model)  # an earlier epoch's network brought its own
+        put_masks(model, self._masks(model))  # an earlier epoch's network brought its own
         return self._masks(model)
 
     def state(self) -> dict[str, Tensor]:

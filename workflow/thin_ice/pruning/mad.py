@@ -55,6 +55,9 @@ class Mad:
     layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
 
     limits: ClassVar[dict] = {"mask_steps": [0, None], "mask_lr": [0, None], "batches": [0, None]}
+    pipeline: ClassVar[str] = "after"
+    criterion: ClassVar[str] = "saliency by K-FAC of the adversarial loss; fine-tunes with MART"
+    paper: ClassVar[str] = "Lee et al., CVPR 2022"
     units: ClassVar[tuple[str, ...]] = ("weight",)
     claimed: ClassVar[str] = "mad_pgd30"
     prune_plan: ClassVar[dict] = {"epochs": 0}

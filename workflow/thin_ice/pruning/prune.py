@@ -1,4 +1,6 @@
-"""The pruning stage: a method's hooks around the one loop, then the export to plain weights."""
+"""Every stage in which a method acts, on a trained network or from initialisation: its hooks around
+the one loop, then the export to plain weights.
+"""
 
 import time
 from dataclasses import dataclass, replace
@@ -15,8 +17,8 @@ from thin_ice.pruning.base import Pruner
 from thin_ice.sparsity.masks import Masks
 from thin_ice.sparsity.parametrizations import export
 from thin_ice.training.fit import fit
+from thin_ice.training.hooks import Row
 from thin_ice.training.setting import Setting
-from thin_ice.training.state import Row
 
 PROBE_IMAGES = 64
 SAVE_SECONDS = 60  # between two checkpoints of looks
@@ -34,13 +36,21 @@ class Pruned:
     history: list[Row]
 
 
-def prune(model: nn.Module, pruner: Pruner, setting: Setting, checkpoint: Checkpoint) -> Pruned:
+def prune(
+    model: nn.Module,
+    pruner: Pruner,
+    setting: Setting,
+    checkpoint: Checkpoint,
+    pretrained: bool = True,
+) -> Pruned:
     """Prune ``model`` in place: afterwards it is a plain network with zeros where pruned.
+
+    ``pretrained``: it was trained before; otherwise it is as initialised.
 
     Raises:
         ExportChanged: the plain network's logits differ from the pruner's own.
     """
-    setting = replace(setting, pretrained=True)
+    setting = replace(setting, pretrained=pretrained)
     _look(model, pruner, setting, checkpoint)
     pruner.attach(model, setting)
     history = fit(model, setting, pruner, checkpoint) if setting.plan.epochs else []

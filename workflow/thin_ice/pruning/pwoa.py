@@ -40,6 +40,9 @@ class Pwoa:
         "rho_limit": [0, None],
         "periods": [0, None],
     }
+    pipeline: ClassVar[str] = "after"
+    criterion: ClassVar[str] = "ADMM and self-distillation, without adversarial examples"
+    paper: ClassVar[str] = "Jian et al., ICDM 2022"
     units: ClassVar[tuple[str, ...]] = ("weight", "filter")
     claimed: ClassVar[str] = "pwoa_pgd10"
     prune_plan: ClassVar[dict] = {

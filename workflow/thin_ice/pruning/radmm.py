@@ -37,6 +37,9 @@ class Radmm:
     layers: Literal["all", "convolutions"] = "convolutions"  # which layers may be pruned
 
     limits: ClassVar[dict] = {"rho": [0, None], "rho_growth": [0, None], "periods": [0, None]}
+    pipeline: ClassVar[str] = "after"
+    criterion: ClassVar[str] = "projections of ADMM during adversarial training"
+    paper: ClassVar[str] = "Ye et al., ICCV 2019"
     units: ClassVar[tuple[str, ...]] = ("weight", "filter", "column")
     claimed: ClassVar[str] = "radmm_pgd10"
     prune_plan: ClassVar[dict] = {

@@ -26,6 +26,9 @@ class RandomMask:
     draw: int = 0  # which draw
     layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
 
+    pipeline: ClassVar[str] = "after"
+    criterion: ClassVar[str] = "at random"
+    paper: ClassVar[str] = "baseline"
     units: ClassVar[tuple[str, ...]] = ("weight", "filter")
     claimed: ClassVar[str] = "hydra_pgd10"
     prune_plan: ClassVar[dict] = {"epochs": 0}

@@ -37,6 +37,9 @@ class Snip:
     layers: Literal["all", "convolutions"] = "all"  # which layers may be pruned
 
     limits: ClassVar[dict] = {"batches": [0, None]}
+    pipeline: ClassVar[str] = "after"
+    criterion: ClassVar[str] = "gradient times weight"
+    paper: ClassVar[str] = "after Lee et al., ICLR 2019"
     units: ClassVar[tuple[str, ...]] = ("weight", "filter")
     claimed: ClassVar[str] = "hydra_pgd10"
     prune_plan: ClassVar[dict] = {"epochs": 0}

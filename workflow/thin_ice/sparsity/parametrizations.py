@@ -56,17 +56,41 @@ class TopKScore(nn.Module):
 
 
 def fix_masks(model: nn.Module, masks: Masks) -> None:
-    """Zero what is masked and hold it at zero: each named parameter gets a `FixedMask`.
+    """Zero what is masked and hold it at zero: each named parameter gets a `FixedMask`, after
+    whatever it is parametrized by already.
 
     Raises:
-        KeyError: a mask names no plain parameter of the model.
+        KeyError: a mask names no parameter of the model.
     """
     parameters = dict(model.named_parameters())
     for name, mask in masks.items():
-        with torch.no_grad():
-            parameters[name].mul_(mask)
-        module, _, own = name.rpartition(".")
-        parametrize.register_parametrization(model.get_submodule(module), own, FixedMask(mask))
+        module, own = holder(model, name)
+        if not parametrize.is_parametrized(module, own):
+            with torch.no_grad():
+                parameters[name].mul_(mask)
+        parametrize.register_parametrization(module, own, FixedMask(mask))
+
+
+def holder(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """The module of a parameter, plain or parametrized, and the parameter's name in it.
+
+    Raises:
+        KeyError: there is no such module.
+    """
+    module, _, own = name.rpartition(".")
+    return dict(model.named_modules())[module], own
+
+
+def carrier(model: nn.Module, name: str) -> nn.Module:
+    """The last parametrization of a parameter: where it carries a mask, that which holds it."""
+    module, own = holder(model, name)
+    return module.parametrizations[own][-1]
+
+
+def put_masks(model: nn.Module, masks: Masks) -> None:
+    """Masks on parameters that carry some already, in their place."""
+    for name, mask in masks.items():
+        carrier(model, name).mask.copy_(mask)
 
 
 def parametrized_modules(model: nn.Module) -> list[nn.Module]:

@@ -11,6 +11,7 @@ from thin_ice.attacks.distance_budgets import column
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.data import extra
 from thin_ice.study.options import entry
+from thin_ice.study.pipelines import STAGES
 from thin_ice.study.plan import AS_IT_CAME, DENSE, DENSE_AGAIN, written
 from thin_ice.study.schema import BadStudy
 
@@ -102,11 +103,18 @@ def _words(study: Tree) -> Iterator[tuple[str, Tree]]:
 def _selection(study: Tree) -> None:
     """Checkpoints can only be chosen among epochs."""
     for label, method in study["methods"].items():
-        if study["selection_on_test"] and method["finetune"]["epochs"] < 1:
+        stages = STAGES[_pipeline(method)]
+        # After training it is fine-tuning that is watched; otherwise whichever stage trains last.
+        trains = [stage for stage in stages if method[stage]["epochs"] and stage != "prune"]
+        if study["selection_on_test"] and not trains:
             raise BadStudy(
                 "selection_on_test",
-                f"true, but methods.{label}.finetune.epochs is 0; allowed: false",
+                f"true, but methods.{label}.{stages[-1]}.epochs is 0; allowed: false",
             )
+
+
+def _pipeline(method: Tree) -> str:
+    return entry("methods", method["kind"]).constants["pipeline"]
 
 
 def _dense_again(study: Tree) -> None:
@@ -153,7 +161,7 @@ def _limits(study: Tree) -> None:
     """Options of methods and objectives that are numbers with a meaning between limits only."""
     for label, method in study["methods"].items():
         _within(f"methods.{label}", "methods", method)
-        for name in ("prune_objective", "finetune_objective"):
+        for name in (f"{stage}_objective" for stage in STAGES[_pipeline(method)]):
             if method[name]:
                 _within(f"methods.{label}.{name}", "objectives", method[name])
     for label, objective in study["objectives"].items():
@@ -183,6 +191,16 @@ def _teachers(study: Tree) -> None:
                 f"{objective['kind']} learns from a dense network, so it cannot train one; "
                 "allowed: as prune_objective or finetune_objective of a method",
             )
+    for label, method in study["methods"].items():
+        if (pipeline := _pipeline(method)) != "after":
+            for name in (f"{stage}_objective" for stage in STAGES[pipeline]):
+                given = method[name]
+                if given and entry("objectives", given["kind"]).constants["teacher"]:
+                    raise BadStudy(
+                        f"methods.{label}.{name}",
+                        f"{given['kind']} learns from a dense network, and {method['kind']} prunes "
+                        f"{pipeline} training, without one; allowed: any other objective",
+                    )
 
 
 def _trained(study: Tree) -> None:
@@ -299,7 +317,8 @@ def _extra(study: Tree) -> None:
     if study["dense_again"]:
         plans["training.finetune"] = study["training"]["finetune"]
     for label, method in study["methods"].items():
-        plans |= {f"methods.{label}.{stage}": method[stage] for stage in ("prune", "finetune")}
+        stages = STAGES[_pipeline(method)]
+        plans |= {f"methods.{label}.{stage}": method[stage] for stage in stages}
     default = {"epochs": 1, "batch_size": study["training"]["dense"]["batch_size"], "extra": 0}
     plans |= {key: default | words for key, words in _words(study)}
     for key, plan in plans.items():

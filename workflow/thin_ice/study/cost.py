@@ -170,10 +170,6 @@ def _reader(entry: Tree) -> Any:
     return tables.load("datasets", entry["kind"])(**entry["options"])
 
 
-def _dense(study: Study, network: Network) -> Work:
-    return training(study, network, "dense")
-
-
 def _prune(study: Study, network: Network) -> Work:
     method = study.resolved["methods"][network.method]
     looks = LOOKS[method["kind"]](study, network) if method["kind"] in LOOKS else Work()
@@ -226,16 +222,16 @@ LOOKS: dict[str, Callable[[Study, Network], Work]] = {
 }
 
 
-def _finetune(study: Study, network: Network) -> Work:
-    return training(study, network, "finetune")
+def _trained_by(stage: str) -> Callable[[Study, Network], Work]:
+    return lambda study, network: training(study, network, stage)
 
 
 def _selection(study: Study, network: Network) -> Work:
-    """Fine-tuning once more, and the claimed protocol on test after every validated epoch."""
-    method = study.resolved["methods"][network.method]
-    protocol = PROTOCOLS[method["claimed"]]
-    looks = over(test_images(study, network.parts[0]), BATCH, protocol_passes(protocol))
-    return _finetune(study, network) + looks * _validations(study.plan(network, "finetune"))
+    """The deciding stage once more, and the claimed protocol on test after validated epochs."""
+    stage, (claimed,) = study.deciding_stage(network), study.protocols(network)
+    passes = protocol_passes(PROTOCOLS[claimed])
+    looks = over(test_images(study, network.parts[0]), BATCH, passes)
+    return training(study, network, stage) + looks * _validations(study.plan(network, stage))
 
 
 # Attacks.
@@ -415,9 +411,12 @@ def _certify(study: Study, network: Network) -> Work:
 
 
 STAGES: dict[str, Callable[[Study, Network], Work]] = {
-    "dense": _dense,
+    "dense": _trained_by("dense"),
     "prune": _prune,
-    "finetune": _finetune,
+    "finetune": _trained_by("finetune"),
+    "mask": _trained_by("mask"),
+    "train_masked": _trained_by("train_masked"),
+    "train_sparse": _trained_by("train_sparse"),
     "selection": _selection,
     "autoattack": _autoattack,
     "evaluate": _evaluate,

@@ -10,6 +10,7 @@ from pathlib import Path
 from thin_ice import outside, tables
 from thin_ice.data import extra
 from thin_ice.provenance.planned import PlannedJob
+from thin_ice.study.pipelines import PRUNES
 from thin_ice.study.plan import DENSE, DENSE_AGAIN, Network, Study
 
 Files = tuple[str, ...]
@@ -59,9 +60,33 @@ def _training(study: Study, network: Network) -> Iterator[PlannedJob]:
         inputs |= {"teacher": ()}
         yield PlannedJob("finetune", folder, study.finetune_job(network), inputs)
         return
+    yield from PIPELINES[study.pipeline(network)](study, network)
+
+
+def _after(study: Study, network: Network) -> Iterator[PlannedJob]:
+    """Dense -> prune -> finetune"""
+    folder, data = network.folder, _data(network)
+    inputs = data | {"model": _model(network.dense.folder)}
     yield PlannedJob("prune", f"{folder}/pruned", study.prune_job(network), inputs)
     inputs = data | {"model": _model(f"{folder}/pruned"), "teacher": _teacher(study, network)}
     yield PlannedJob("finetune", folder, study.finetune_job(network), inputs)
+
+
+def _before(study: Study, network: Network) -> Iterator[PlannedJob]:
+    """Mask -> train_masked"""
+    folder, data = network.folder, _data(network)
+    yield PlannedJob("mask", f"{folder}/pruned", study.mask_job(network), data)
+    inputs = data | {"model": _model(f"{folder}/pruned")}
+    yield PlannedJob("train_masked", folder, study.train_masked_job(network), inputs)
+
+
+def _during(study: Study, network: Network) -> Iterator[PlannedJob]:
+    """train_sparse"""
+    job = study.train_sparse_job(network)
+    yield PlannedJob("train_sparse", network.folder, job, _data(network))
+
+
+PIPELINES = {"after": _after, "before": _before, "during": _during}
 
 
 def _external(study: Study, network: Network, data: dict[str, Files]) -> PlannedJob:
@@ -74,8 +99,9 @@ def _external(study: Study, network: Network, data: dict[str, Files]) -> Planned
 
 
 def _selection(study: Study, network: Network) -> PlannedJob:
+    masked = study.deciding_stage(network) not in PRUNES
     models = {
-        "pruned": _model(f"{network.folder}/pruned"),
+        "pruned": _model(f"{network.folder}/pruned") if masked else (),
         "model": _model(network.folder),
         "teacher": _teacher(study, network),
     }
@@ -180,7 +206,7 @@ def _data(network: Network) -> dict[str, Files]:
 
 
 def _teacher(study: Study, network: Network) -> Files:
-    """The dense network, if fine-tuning learns from it."""
+    """The dense network, if the last stage learns from it."""
     return _model(network.dense.folder) if study.taught(network) else ()
 
 

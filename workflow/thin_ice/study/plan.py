@@ -13,14 +13,17 @@ from thin_ice.files import canonical_json
 from thin_ice.provenance.fingerprint import fingerprint
 from thin_ice.provenance.machine import packages_used, versions
 from thin_ice.study.options import entry
+from thin_ice.study.pipelines import PRUNES, STAGES, shared_with_dense
 
 DENSE = "dense"
 DENSE_AGAIN = "dense_again"  # the dense network fine-tuned once more: what training alone changes
 UNPRUNED = "none"  # unit of a network that no method pruned
 UNTUNED = "none"  # stands for the objective of a network that was not fine-tuned
 UNKNOWN_GOAL = "unknown"
+# What the dense network of its run and seed is to a network: what it was made from, or one of the
+# same architecture, objective and seed that was trained apart.
+ITSELF, ANCESTOR, COUNTERPART = "itself", "ancestor", "counterpart"
 AS_IT_CAME = "as_it_came"  # stands for the objective of a network that is only evaluated
-TRAINS = {"selection": "finetune"}  # stages that train as another does
 UNSAID = ("resources", "rerun_on_upgrade")  # no result depends on them, so no report names them
 Tree = dict[str, Any]
 
@@ -54,7 +57,9 @@ class Network:
 
     @property
     def dense(self) -> "Network":
-        """The dense network of the same run and seed: itself, or what it was made from."""
+        """The dense network of the same run and seed: itself, what it was made from, or, where it
+        was pruned before or during training, its counterpart.
+        """
         return Network(self.run, self.seed, DENSE)
 
     @property
@@ -115,7 +120,7 @@ class Study:
         return [run for run in self.runs() if self.external(Network(run, 0, DENSE)) is elsewhere]
 
     def watched_networks(self) -> list[Network]:
-        """The pruned networks whose fine-tuning is replayed and watched on test, if any."""
+        """The pruned networks whose training is replayed and watched on test, if any."""
         return self.pruned_networks() if self.resolved["selection_on_test"] else []
 
     def pruned_networks(self) -> list[Network]:
@@ -123,7 +128,9 @@ class Study:
         return [network for network in self.networks() if network.pruned]
 
     def made_networks(self) -> list[Network]:
-        """The networks that were made from a dense one: the pruned ones and the fine-tuned."""
+        """The networks that a dense one of their run and seed is compared with: the pruned ones and
+        the fine-tuned.
+        """
         return [network for network in self.networks() if network.variant != DENSE]
 
     def breaking_networks(self) -> list[Network]:
@@ -159,6 +166,28 @@ class Study:
         size = entry["limit_test"] or reader.test_size()
         return list(range(math.ceil(size / self.resolved["autoattack"]["shard_size"])))
 
+    def pipeline(self, network: Network) -> str:
+        """When the method of a pruned network prunes: after, before or during training."""
+        kind = self.resolved["methods"][network.method]["kind"]
+        return entry("methods", kind).constants["pipeline"]
+
+    def stages(self, network: Network) -> tuple[str, ...]:
+        """The stages that make a network, beside those that make one that it begins with."""
+        if network.variant == DENSE:
+            return (DENSE,)
+        return STAGES[self.pipeline(network)] if network.pruned else ("finetune",)
+
+    def deciding_stage(self, network: Network) -> str:
+        """The stage that chooses a network's checkpoint: the last that trains."""
+        stages = self.stages(network)
+        trains = [stage for stage in stages if self.plan(network, stage)["epochs"]]
+        return (trains or stages)[-1]
+
+    def variants(self, pipeline: str) -> list[str]:
+        """Names of the variants that methods of a pipeline make, in any run."""
+        pruned = self.pruned_networks()
+        return sorted({one.variant for one in pruned if self.pipeline(one) == pipeline})
+
     def protocols(self, network: Network) -> list[str]:
         """Claimed protocols a network is evaluated by: its method's; for a dense one, all. Of the
         dense one fine-tuned again nobody claims anything.
@@ -172,7 +201,7 @@ class Study:
 
     def objective(self, network: Network, stage: str) -> Tree:
         """What a stage trains a network with: the run's objective, or the one that its method
-        prescribes for pruning or fine-tuning.
+        prescribes for the stage.
         """
         method = self.resolved["methods"].get(network.method, {}) if network.pruned else {}
         return method.get(f"{stage}_objective") or self.resolved["objectives"][network.parts[2]]
@@ -183,14 +212,15 @@ class Study:
         """
         own = network.pruned and stage != "dense"
         whose = self.resolved["methods"][network.method] if own else self.resolved["training"]
-        words = self.objective(network, stage)["training"].get(stage, {})
+        words = self.objective(network, stage)["training"]
+        words = shared_with_dense(stage, words.get(DENSE, {})) | words.get(stage, {})
         if not whose[stage]["epochs"]:
             words = {name: value for name, value in words.items() if name != "epochs"}
         return whose[stage] | words
 
     def taught(self, network: Network) -> bool:
-        """Whether fine-tuning learns from the dense network."""
-        kind = self.objective(network, "finetune")["kind"]
+        """Whether the last stage learns from the dense network."""
+        kind = self.objective(network, self.stages(network)[-1])["kind"]
         return entry("objectives", kind).constants["teacher"]
 
     # Parameters of the jobs, a method a stage: exactly what the stage's command reads.
@@ -215,24 +245,35 @@ class Study:
         return self._job("external", parameters, [self._architecture(network)])
 
     def prune_job(self, network: Network) -> str:
-        method = self.resolved["methods"][network.method]
-        own = {key: method[key] for key in ("kind", "unit", "options")}
-        parameters = {"method": own, "sparsity": network.sparsity}
-        return self._training_job("prune", network, parameters)
+        return self._training_job("prune", network, self._pruning(network))
 
     def finetune_job(self, network: Network) -> str:
         return self._training_job("finetune", network, {})
 
+    def mask_job(self, network: Network) -> str:
+        return self._training_job("mask", network, self._pruning(network))
+
+    def train_masked_job(self, network: Network) -> str:
+        return self._training_job("train_masked", network, {})
+
+    def train_sparse_job(self, network: Network) -> str:
+        return self._training_job("train_sparse", network, self._pruning(network))
+
     def selection_job(self, network: Network) -> str:
-        method = self.resolved["methods"][network.method]
-        parameters = {
-            "protocol": {method["claimed"]: vars(PROTOCOLS[method["claimed"]])},
-        }
+        claimed, replayed = self.protocols(network)[0], self.deciding_stage(network)
+        parameters = {"protocol": {claimed: vars(PROTOCOLS[claimed])}, "replays": replayed}
+        if replayed in PRUNES:
+            parameters |= self._pruning(network)
         return self._training_job("selection", network, parameters)
 
+    def _pruning(self, network: Network) -> Tree:
+        """What a stage needs to know in which the method acts."""
+        method = self.resolved["methods"][network.method]
+        own = {key: method[key] for key in ("kind", "unit", "options")}
+        return {"method": own, "sparsity": network.sparsity}
+
     def _training_job(self, stage: str, network: Network, extra: Tree) -> str:
-        """``stage``: selection replays fine-tuning."""
-        model, trained = self._model(network), TRAINS.get(stage, stage)
+        model, trained = self._model(network), extra.get("replays", stage)
         objective = self.objective(network, trained)
         parameters = {
             "seed": network.seed,
@@ -330,18 +371,28 @@ class Study:
 
     def names(self, network: Network) -> Tree:
         """What names a network in tables: its own names, kind and unit of the method that pruned
-        it, and labels and goals of the objectives that it was trained and fine-tuned with.
+        it and what its dense network is to it, and labels and goals of the objectives that the
+        dense network was trained with and that it was itself trained with last.
         """
         method = self.resolved["methods"][network.method] if network.pruned else {}
-        trained, tuned = (self._objective_label(network, stage) for stage in ("dense", "finetune"))
+        last = self.stages(network)[-1]
+        trained, tuned = (self._objective_label(network, stage) for stage in (DENSE, last))
         return network.names | {
             "unit": method.get("unit", UNPRUNED),
             "kind": method.get("kind", network.method),
+            "dense_is": self._dense_is(network),
             "trained_with": trained,
             "tuned_with": UNTUNED if network.variant == DENSE else tuned,
-            "goal": self._goal(network, "dense"),
-            "tuned_goal": self._goal(network, "finetune"),
+            "goal": self._goal(network, DENSE),
+            "tuned_goal": self._goal(network, last),
         }
+
+    def _dense_is(self, network: Network) -> str:
+        """What the dense network of its run and seed is to a network."""
+        if network.variant == DENSE:
+            return ITSELF
+        after = not network.pruned or self.pipeline(network) == "after"
+        return ANCESTOR if after else COUNTERPART
 
     def _objective_label(self, network: Network, stage: str) -> str:
         """The label of the objective that a stage has in this study; of one that only a method has,

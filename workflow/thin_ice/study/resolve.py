@@ -11,6 +11,7 @@ from typing import Any
 from thin_ice.attacks.distance_budgets import BUDGETS, column
 from thin_ice.attacks.versions import version_settings
 from thin_ice.study.options import NO_DEFAULT, Entry, entry, fraction, read_class
+from thin_ice.study.pipelines import STAGES, shared_with_dense
 from thin_ice.study.schema import BadStudy
 from thin_ice.tables import TABLES
 
@@ -176,16 +177,19 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
         "sparsities": raw.get("sparsities", []),
         "seeds": raw["seeds"],
     }
-    stages = {"prune": {}, "finetune": {}}
-    own |= stages | {f"{one}_objective": constants.get(f"{one}_objective") for one in stages}
+    stages = STAGES[constants["pipeline"]]
+    own |= {stage: {} for stage in stages}
+    own |= {f"{stage}_objective": constants.get(f"{stage}_objective") for stage in stages}
     resolved = _entry(key, "methods", label, given, own)
     for stage in stages:
         objective = resolved[f"{stage}_objective"]
         resolved[f"{stage}_objective"] = _own_objective(f"{key}.{stage}_objective", objective, raw)
         published = constants[f"{stage}_plan"]
-        words = raw.get("training", {}).get(stage, {}) | given.get(stage, {})
+        training = raw.get("training", {})
+        words = shared_with_dense(stage, training.get("dense", {})) | training.get(stage, {})
+        words |= given.get(stage, {})
         if not published.get("epochs", 1):
-            words = words | {"epochs": 0}  # a one-shot method trains nothing while it prunes
+            words |= {"epochs": 0}  # a one-shot method trains nothing while it prunes
         resolved[stage] = _plan(published, words, f"{key}.{stage}")
     return resolved
 

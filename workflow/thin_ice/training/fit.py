@@ -16,10 +16,10 @@ from thin_ice.errors import ThinIceError
 from thin_ice.progress import Progress
 from thin_ice.randomness import generator
 from thin_ice.sparsity.parametrizations import weights_computed_once
-from thin_ice.training.hooks import Hooks
+from thin_ice.training.hooks import Hooks, Row
 from thin_ice.training.schedules import learning_rate
 from thin_ice.training.setting import Setting
-from thin_ice.training.state import Begun, Row, TrainingState, make_optimizer
+from thin_ice.training.state import Begun, TrainingState, make_optimizer
 from thin_ice.training.validation import score, validate
 
 
@@ -39,21 +39,28 @@ def fit(model: nn.Module, setting: Setting, hooks: Hooks, checkpoint: Checkpoint
     """
     state = TrainingState(model, make_optimizer(model, setting.plan))
     state.resume(checkpoint, hooks)
+    hooks.before_training(model, state.optimizer)
     progress = Progress("epoch", setting.plan.epochs, state.epoch)
     with interruption.deferred():
-        while state.epoch < setting.plan.epochs and not interruption.asked():
+        while not (_over(state, setting, hooks) or interruption.asked()):
             row = _train_epoch(state, setting, hooks, checkpoint)
             hooks.after_epoch(model, state.epoch)
-            accuracies = _validate_if_due(state, setting)
+            accuracies = _validate_if_due(state, setting, hooks)
+            row |= accuracies
             if accuracies:
-                hooks.after_validation(model, state.epoch)
-            state.record(row | accuracies, score(accuracies) if hooks.eligible else [])
+                hooks.after_validation(model, state.epoch, row)
+            state.record(row, score(accuracies) if hooks.eligible else [])
             state.save(checkpoint, hooks)
-            progress.advance(_shown(row | accuracies))
+            progress.advance(_shown(row))
     progress.close()
     if setting.plan.select == "best" and state.best_weights:
         model.load_state_dict(state.best_weights)
     return state.history
+
+
+def _over(state: TrainingState, setting: Setting, hooks: Hooks) -> bool:
+    """Whether no epoch is left to train, or the method has what it needs."""
+    return state.epoch >= setting.plan.epochs or hooks.finished
 
 
 def _train_epoch(
@@ -116,10 +123,11 @@ def _batches(setting: Setting, epoch: int, begun: Begun) -> Iterator[tuple[Tenso
         yield setting.with_extra(images, setting.train.labels[batch], step)
 
 
-def _validate_if_due(state: TrainingState, setting: Setting) -> dict[str, float]:
+def _validate_if_due(state: TrainingState, setting: Setting, hooks: Hooks) -> dict[str, float]:
     """Validation accuracies every so many epochs, and always after the last."""
     epoch = state.epoch + 1
-    if epoch % setting.plan.validate_every and epoch != setting.plan.epochs:
+    last = epoch == setting.plan.epochs or hooks.finished
+    if epoch % setting.plan.validate_every and not last:
         return {}
     return validate(state.model, setting)
 

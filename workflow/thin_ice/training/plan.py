@@ -13,10 +13,10 @@ class Plan:
     epochs: int = 100  # 0: the stage trains nothing
     batch_size: int = 128
     extra: float = 0.0  # pseudo-labelled images added to a batch, as a share of its labelled ones
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Literal["sgd", "sgdw", "adam"] = "sgd"  # sgdw: decay apart from the gradient
     lr: float = 0.1
     momentum: float = 0.9  # of SGD
-    weight_decay: float = 0.0001
+    weight_decay: float = 0.0001  # of sgdw: the share a step takes, not multiplied by the rate
     schedule: Literal["constant", "cosine", "cosine_per_epoch", "step"] = "cosine"
     milestones: tuple[float, ...] = (0.5, 0.75)  # of the step schedule, shares of a cycle
     gamma: float = 0.1  # of the step schedule: factor at each milestone

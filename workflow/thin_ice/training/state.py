@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from thin_ice.checkpoint import Checkpoint
-from thin_ice.training.hooks import Hooks
+from thin_ice.training.hooks import Hooks, Row
 from thin_ice.training.plan import Plan
-
-Row = dict[str, float | int]
+from thin_ice.training.sgdw import Sgdw
 
 
 def make_optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
@@ -18,6 +17,8 @@ def make_optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     parameters = [p for p in model.parameters() if p.requires_grad]
     if plan.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=plan.lr, weight_decay=plan.weight_decay)
+    if plan.optimizer == "sgdw":
+        return Sgdw(parameters, plan.lr, plan.momentum, plan.weight_decay)
     return torch.optim.SGD(
         parameters, lr=plan.lr, momentum=plan.momentum, weight_decay=plan.weight_decay
     )
