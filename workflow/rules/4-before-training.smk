@@ -40,7 +40,7 @@ rule train_masked:
         history=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/history.csv",
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/provenance.json",
     log:
-        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-train-masked.log",
+        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-train_masked.log",
     wildcard_constraints:
         pruned=any_of(STUDY.variants("before")),
     conda:

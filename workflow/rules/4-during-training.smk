@@ -10,7 +10,7 @@ rule train_sparse:
         history=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/history.csv",
         record=f"{STUDY_FOLDER}/{{run}}/seed{{seed}}/{{pruned}}/provenance.json",
     log:
-        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-train-sparse.log",
+        f"{STUDY_FOLDER}/logs/{{run}}/seed{{seed}}/{{pruned}}-train_sparse.log",
     wildcard_constraints:
         pruned=any_of(STUDY.variants("during")),
     conda:

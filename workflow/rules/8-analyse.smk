@@ -16,6 +16,7 @@ rule analyse:
         sensitivity=ancient(of_run(STUDY.made_networks(), "sensitivity/sensitivity.parquet")),
         sizes=ancient(of_run(STUDY.pruned_networks(), "compact/size.json")),
         certified=ancient(of_run(STUDY.certified_networks(), "certified/certified.parquet")),
+        histories=ancient(histories_of_run),
     output:
         accuracy=f"{STUDY_FOLDER}/{{run}}/analysis/accuracy.csv",
         overestimate=f"{STUDY_FOLDER}/{{run}}/analysis/overestimate.csv",
@@ -32,6 +33,7 @@ rule analyse:
         sizes=f"{STUDY_FOLDER}/{{run}}/analysis/sizes.csv",
         preservation=f"{STUDY_FOLDER}/{{run}}/analysis/preservation.csv",
         certified=f"{STUDY_FOLDER}/{{run}}/analysis/certified.csv",
+        training=f"{STUDY_FOLDER}/{{run}}/analysis/training.csv",
         samples=f"{STUDY_FOLDER}/{{run}}/analysis/samples.parquet",
         record=f"{STUDY_FOLDER}/{{run}}/analysis/provenance.json",
     log:
@@ -50,5 +52,5 @@ rule analyse:
         " --indicators {input.indicators:q} --selection {input.selection:q}"
         " --rivals {input.rivals:q} --breaking {input.breaking:q}"
         " --sensitivity {input.sensitivity:q} --sizes {input.sizes:q}"
-        " --certified {input.certified:q}"
+        " --certified {input.certified:q} --histories {input.histories:q}"
         f"{RECORD_AND_LOG}"

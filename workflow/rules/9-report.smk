@@ -1,13 +1,14 @@
 """Figures from the finished tables, and one HTML page that needs nothing else."""
 
 FIGURES = (
-    *("accuracy", "overestimate", "mechanisms", "preservation", "mismatch"),
+    *("accuracy", "overfitting", "overestimate", "mechanisms", "preservation", "mismatch"),
     *("certified", "smoothed", "security"),
     *("densities", "distances", "loss_by_distance", "thickness", "auroc", "rivals", "twins"),
     *("classes", "overlap", "movement"),
 )
 RESULTS = (
-    *("headline", "indicators", "overestimate", "averages", "preservation", "mismatch"),
+    *("headline", "indicators", "training", "overestimate", "averages", "preservation"),
+    "mismatch",
     "optimality",
     *("thin_ice", "thickness", "predictors", "joint"),
     *("classes", "pies", "overlap", "movement", "sizes"),
@@ -33,6 +34,7 @@ rule report:
         sizes=ancient(analysed("sizes.csv")),
         preservation=ancient(analysed("preservation.csv")),
         certified=ancient(analysed("certified.csv")),
+        training=ancient(analysed("training.csv")),
         twins=ancient(files_of(STUDY.dense_networks(), "twins/twins.parquet")),
         pictures=ancient(files_of(STUDY.dense_networks(), "twins/twins.safetensors")),
     output:
@@ -67,5 +69,5 @@ rule report:
         " --joint {input.joint:q} --classes {input.classes:q} --pies {input.pies:q}"
         " --overlap {input.overlap:q} --movement {input.movement:q} --sizes {input.sizes:q}"
         " --preservation {input.preservation:q} --certified {input.certified:q}"
-        " --twins {input.twins:q} --pictures {input.pictures:q}"
+        " --training {input.training:q} --twins {input.twins:q} --pictures {input.pictures:q}"
         f"{RECORD_AND_LOG}"

@@ -75,6 +75,12 @@ def of_run(networks, file):
     ]
 
 
+def histories_of_run(wildcards):
+    """Of each network that was trained here and belongs to the rule's run, the history."""
+    networks = [one for one in STUDY.trained_networks() if one.run == wildcards.run]
+    return [f"{STUDY_FOLDER}/{STUDY.history(network)}" for network in networks]
+
+
 def analysed(file):
     """A file of each run's analysis."""
     return [f"{STUDY_FOLDER}/{run}/analysis/{file}" for run in STUDY.runs()]

@@ -118,6 +118,7 @@ NETWORKS = [
         "method": method,
         "unit": unit,
         "kind": method,
+        "pipeline": "none" if method == "dense" else "before",
         "sparsity": sparsity,
         "trained_with": "ibp",
         "tuned_with": tuned,

@@ -28,6 +28,7 @@ def named(variant, seed=0, run="d-m-ibp", tuned_goal="verified", **others):
     method, _, sparsity = variant.partition("-")
     names = {"run": run, "seed": seed, "variant": variant, "method": method, "kind": method}
     names |= {"unit": "weight" if sparsity else "none", "sparsity": float(sparsity or 0)}
+    names |= {"pipeline": "after" if sparsity else "none"}
     return names | OBJECTIVES | {"tuned_goal": tuned_goal} | others
 
 

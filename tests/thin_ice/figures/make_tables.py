@@ -12,6 +12,7 @@ from thin_ice.evaluation.certified_curves import COLUMNS as CURVES
 from thin_ice.evaluation.certified_curves import CURVE
 from thin_ice.evaluation.flags import INDICATORS, LIMITS
 from thin_ice.evaluation.mismatch import PERCENT, mismatch_table
+from thin_ice.evaluation.overfitting import overfitting_table
 from thin_ice.evaluation.preservation import COLUMNS as KEPT
 from thin_ice.evaluation.preservation import NETWORK, averages
 from thin_ice.evaluation.size_table import size_table
@@ -29,6 +30,7 @@ PROOF = {
     "smoothing": {"sigma": 0.25, "n0": 100, "n": 1000, "alpha": 0.001, "seed": 0},
 }
 NAMES = ("run", "seed", "variant", "method", "sparsity")
+STAGES = {"after": "finetune", "before": "train_masked", "during": "train_sparse"}
 GOALS = {"pgd_at": "empirical", "natural": "benign", "ibp": "verified", "smoothing": "smoothed"}
 VIEWS = (("clean", "Linf"), ("clean", "L2"), ("robust", "Linf"))
 
@@ -45,13 +47,17 @@ def make_finished(
     pictures=(4, 1, 8),
     objectives=(),
     certified=True,
+    pipelines=(),
     **study,
 ):
     """A study whose lost samples are the nearest to the boundary. ``again``: its dense networks
     are fine-tuned again as a control. ``pictures``: twins a network, their channels and size.
     ``objectives``: every run with each of them, in place of the one in its name. ``certified``:
-    its networks are verified and smoothed.
+    its networks are verified and smoothed. ``pipelines``: when each method prunes, after training
+    if it is not said.
     """
+    when = dict(zip((method.format(index) for index in range(methods)), pipelines, strict=False))
+
     names = [name.format(run) for run in range(runs)]
     names = [f"{one.rpartition('-')[0]}-{label}" for one in names for label in objectives] or names
     labels = [method.format(index) for index in range(methods)]
@@ -68,10 +74,12 @@ def make_finished(
     points = pd.concat([part for pair in _pairs(networks, seeds) for part in _parts(pair, samples)])
     accuracy = pd.DataFrame([row for network in networks for row in _accuracies(network, labels)])
     accuracy = _proved(accuracy, certified)
+    unpruned = accuracy.method.isin(["dense", "dense_again"])
+    accuracy["pipeline"] = accuracy.method.map(when).fillna("after").mask(unpruned, "none")
     kept = preservation_of(accuracy)
     return Finished(
         accuracy=accuracy,
-        thin_ice=thin_ice_of(points),
+        thin_ice=thin_ice_of(points, when),
         samples=points.reset_index(drop=True),
         curves=pd.concat([_curve(network) for network in networks], ignore_index=True),
         optimality=pd.DataFrame([row for network in networks for row in _optimality(network)]),
@@ -82,6 +90,7 @@ def make_finished(
         averages=averages(kept),
         mismatch=mismatch_table(accuracy),
         certified=certified_of(networks if certified else []),
+        training=training_of(accuracy),
         **more_tables(points),
         sizes=sizes_of([one for one in networks if one[2] in labels]),
         twins=tuple(make_twins(run, seed, *pictures) for run in names for seed in seeds),
@@ -318,13 +327,38 @@ def overestimate_of(accuracy):
     return pd.DataFrame(rows)
 
 
-def thin_ice_of(points):
+def training_of(accuracy):
+    """From made-up histories: dense networks lose 6 points of their best accuracy, others 2."""
+    names = accuracy.drop_duplicates(["run", "seed", "variant"]).to_dict("records")
+    stages = [STAGES.get(name["pipeline"], "dense") for name in names]
+    lost = [0.06 if name["variant"] == "dense" else 0.02 for name in names]
+    return overfitting_table(names, stages, [_history(points) for points in lost], 200)
+
+
+def _history(lost):
+    """Three validated epochs of four, the second the best."""
+    robust = [0.3, np.nan, 0.5, 0.5 - lost]
+    return pd.DataFrame(
+        {
+            "epoch": range(1, 5),
+            "train_accuracy": [0.3, 0.5, 0.6, 0.7],
+            "validation_clean": [0.6, np.nan, 0.8, 0.8],
+            "validation_robust": robust,
+            "eligible": 1,
+        }
+    )
+
+
+def thin_ice_of(points, when=None):
     """The thin-ice table of per-sample rows, with plain stand-ins for the intervals."""
     keys = ["run", "seed", "other", "method", "sparsity", "correctness", "norm"]
     rows = [
         dict(zip(keys, names, strict=True)) | _statistics(here)
         for names, here in points.groupby(keys, sort=False)
     ]
+    apart = {"second_seed", *(method for method, one in (when or {}).items() if one != "after")}
+    for row in rows:
+        row["dense_is"] = "counterpart" if row["method"] in apart else "ancestor"
     return pd.DataFrame(rows)
 
 

@@ -56,6 +56,7 @@ def test_a_figure_has_a_title_and_labels_with_units(name, finished):
     units = {
         "accuracy": "(%)",
         "overestimate": "(percentage points)",
+        "overfitting": "(percentage points)",
         "security": "ε (L∞, images on [0, 1])",
         "mechanisms": "percentage points",
         "preservation": "kept (%)",

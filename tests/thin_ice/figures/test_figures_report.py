@@ -138,14 +138,14 @@ def test_a_report_of_dense_networks_alone_has_no_heading_without_content(tmp_pat
     report.run(job_of(tmp_path / "study", finished))
     page = (tmp_path / "study/report/report.html").read_text(encoding="utf-8")
     headings = re.findall(r"<h2>(.*?)</h2>", page)
-    assert headings[1:4] == ["Accuracy", "Overestimate", "Security curves"]
-    assert headings[4:] == ["Caveats", "Where each number came from"]
+    assert headings[1:5] == ["Accuracy", "Training", "Overestimate", "Security curves"]
+    assert headings[5:] == ["Caveats", "Where each number came from"]
     for id in ("ice", "who", "moved"):
         assert f'href="#{id}"' not in page
     absent = page[page.index('id="absent"') : page.index('id="accuracies"')]
     assert "No network is compared with a dense one in this study." in absent
     for name, exhibit in EXHIBITS.items():
-        has = exhibit.section in ("accuracy", "overestimate", "security")
+        has = exhibit.section in ("accuracy", "training", "overestimate", "security")
         assert (f'<figure id="{name}">' in page) == has
         assert (f"{exhibit.title}" in absent) == (not has)
     assert "0 rows" not in page

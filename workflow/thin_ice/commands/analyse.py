@@ -16,12 +16,20 @@ from thin_ice.evaluation.certified_curves import certified_curves
 from thin_ice.evaluation.curves import grid, security_curve
 from thin_ice.evaluation.optimality import optimality_table
 from thin_ice.evaluation.overestimate import Evaluated, overestimate_table
+from thin_ice.evaluation.overfitting import overfitting_table
 from thin_ice.evaluation.preservation import Measured, preservation_table
 from thin_ice.evaluation.proofs import proof_columns
 from thin_ice.evaluation.size_table import size_table
 from thin_ice.evaluation.summary import accuracy_table
 from thin_ice.margins.agreement import certificates_against_attacks, contradictions
-from thin_ice.margins.analysis import DENSE, DENSE_AGAIN, Network, analyse, pairs_of
+from thin_ice.margins.analysis import (
+    DENSE,
+    DENSE_AGAIN,
+    SECOND_SEED,
+    Network,
+    analyse,
+    pairs_of,
+)
 from thin_ice.margins.tables import run_tables
 from thin_ice.margins.views import Setting
 
@@ -32,7 +40,12 @@ OF_DENSE = ("rivals", "breaking")  # one a dense network, or none
 OF_MADE = ("sensitivity",)  # one a network made from a dense one, or none
 OF_PRUNED = ("selection", "sizes")  # one a pruned network, or none
 OF_ALL = ("certified",)  # one a network, or none
-OPTIONAL_INPUTS = (*OF_PRUNED, *OF_ALL, *OF_DENSE, *OF_MADE)
+OF_TRAINED = ("histories",)  # one a network that was trained here
+OPTIONAL_INPUTS = (*OF_PRUNED, *OF_ALL, *OF_DENSE, *OF_MADE, *OF_TRAINED)
+# What the dense network of its run and seed is to a network, by when this one was pruned: what it
+# was made from, or one of the same architecture, objective and seed that was trained apart.
+ANCESTOR, COUNTERPART = "ancestor", "counterpart"
+DENSE_IS = {"before": COUNTERPART, "during": COUNTERPART}
 
 
 def run(job: Job) -> list[Path]:
@@ -55,13 +68,14 @@ def run(job: Job) -> list[Path]:
     outputs = {
         "accuracy.csv": accuracy_table(names, metrics, indicators, _proofs(job, networks)),
         "overestimate.csv": overestimate_table(evaluated, resamples, seed),
-        "thin_ice.csv": statistics,
+        "thin_ice.csv": _with_ancestry(statistics, names),
         "curves.csv": _of_networks(names, _curves(networks, measured, metrics, threat)),
         "optimality.csv": _of_networks(names, optimality),
         **{f"{name}.csv": table for name, table in run_tables(networks, setting).items()},
         "sizes.csv": _sizes(job),
         "preservation.csv": preservation_table(outcomes, resamples, seed),
         "certified.csv": _of_networks(names, _certified(networks, measured, wanted)),
+        "training.csv": _training(job),
     }
     for name, table in outputs.items():
         write_csv(job.folder / name, table)
@@ -152,6 +166,28 @@ def _of_networks(names: list[dict], tables: list[pd.DataFrame]) -> pd.DataFrame:
         for name, table in zip(names, tables, strict=True)
     ]
     return pd.concat(named, ignore_index=True)
+
+
+def _with_ancestry(statistics: pd.DataFrame, names: list[dict]) -> pd.DataFrame:
+    """The thin-ice table with what the dense network is to the network compared with it. Another
+    seed's dense network was trained apart as well.
+    """
+    pipelines = {name["variant"]: name["pipeline"] for name in names}
+    found = [
+        COUNTERPART if method == SECOND_SEED else DENSE_IS.get(pipelines[other], ANCESTOR)
+        for method, other in zip(statistics.method, statistics.other, strict=True)
+    ]
+    place = statistics.columns.get_loc("sparsity") + 1
+    statistics.insert(place, "dense_is", pd.Series(found, index=statistics.index, dtype=str))
+    return statistics
+
+
+def _training(job: Job) -> pd.DataFrame:
+    """How training went: of the stage that chose each network's checkpoint."""
+    wanted, paths = job.parameters, iter(job.inputs["histories"])
+    stages = wanted["histories"]
+    histories = [pd.read_csv(next(paths)) if stage else None for stage in stages]
+    return overfitting_table(wanted["networks"], stages, histories, wanted["validation_images"])
 
 
 def _sizes(job: Job) -> pd.DataFrame:

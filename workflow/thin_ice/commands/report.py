@@ -17,7 +17,7 @@ PREPARE = None
 TABLES = (
     *("accuracy", "overestimate", "thin_ice", "samples", "curves", "optimality"),
     *("predictors", "thickness", "joint", "classes", "pies", "overlap", "movement"),
-    *("sizes", "preservation", "certified"),
+    *("sizes", "preservation", "certified", "training"),
 )
 TWINS = ("twins", "pictures")
 INPUTS = (*TABLES, *TWINS)

@@ -18,7 +18,10 @@ from thin_ice.training.hooks import Row
 from thin_ice.training.plan import Plan
 from thin_ice.training.setting import Setting
 
-COLUMNS = ("epoch", "lr", "loss", "train_accuracy", "validation_clean", "validation_robust")
+COLUMNS = (
+    *("epoch", "lr", "loss", "train_accuracy", "validation_clean", "validation_robust"),
+    "eligible",  # 1: the epoch might have been chosen
+)
 
 
 def dataset_of(job: Job) -> Dataset:

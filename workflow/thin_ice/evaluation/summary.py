@@ -9,7 +9,7 @@ from thin_ice.evaluation.flags import APGD, columns
 from thin_ice.evaluation.outcomes import TRAINED
 
 NETWORK = (  # what names a network in a table
-    *("run", "seed", "variant", "method", "kind", "unit", "sparsity"),
+    *("run", "seed", "variant", "method", "kind", "unit", "pipeline", "sparsity"),
     *("trained_with", "tuned_with", "goal", "tuned_goal"),
 )
 NO_PROTOCOL = "none"  # of a network that nobody claims anything of

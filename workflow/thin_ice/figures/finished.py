@@ -60,6 +60,7 @@ class Finished:
     averages: pd.DataFrame = field(default_factory=pd.DataFrame)
     mismatch: pd.DataFrame = field(default_factory=pd.DataFrame)
     certified: pd.DataFrame = field(default_factory=pd.DataFrame)
+    training: pd.DataFrame = field(default_factory=pd.DataFrame)
     twins: tuple[Twins, ...] = ()
 
     @property

@@ -19,6 +19,7 @@ from thin_ice.figures import (
     mismatch,
     movement,
     overestimate,
+    overfitting,
     overlap,
     preservation,
     rivals,
@@ -89,6 +90,21 @@ EXHIBITS = {
         accuracy.table,
         accuracy.draw,
         lambda table, _: say.accuracy_sentence(table),
+    ),
+    "overfitting": Exhibit(
+        "training",
+        "Does sparsity cure robust overfitting?",
+        "Of the stage that chose each network's checkpoint: the best validated epoch's robust "
+        "accuracy under the training adversary minus the last one's. The best is never below the "
+        "last, so chance alone makes it positive. Bars are 95 % intervals over validation images "
+        "that take both epochs for independent, and so are too wide. Intervals in the sentence are "
+        "over networks, taken for independent too. Fine-tuning is short and begins with a trained "
+        "network: only training from initialisation compares with the dense networks'.",
+        ("training",),
+        overfitting.table,
+        overfitting.draw,
+        lambda table, _: overfitting.sentence(table),
+        "No network of this study was trained here to be robust.",
     ),
     "overestimate": Exhibit(
         "overestimate",
@@ -303,7 +319,11 @@ EXHIBITS = {
 
 COMPARING = ("thin_ice", "who", "movement")  # sections that need a compared network
 ALONE = ("twins",)  # exhibits of theirs that do not
-OF_METHODS = ("overestimate", *COMPARING)  # sections whose sentences leave out collapsed networks
+OF_METHODS = (
+    "training",
+    "overestimate",
+    *COMPARING,
+)  # sections whose sentences leave out collapsed networks
 
 
 def show(name: str, finished: Finished, folder: Path) -> Shown:

@@ -22,9 +22,10 @@ SIGNS = {
     "seeds_constant": "constant prediction",
     "seeds_with_empty_layers": "",
 }
-NO_UNIT = {"none": "–"}
+NONE = {"none": "–"}
 FLAGGED = {"claimed": "claimed_flags", "autoattack": "apgd_flags"}
 NOT_NAMED = ("weight", "none")  # units for which a table needs no column
+USUAL = ("after", "none")  # and when networks were pruned
 
 
 def headline_table(accuracy: pd.DataFrame) -> pd.DataFrame:
@@ -44,6 +45,7 @@ def headline_table(accuracy: pd.DataFrame) -> pd.DataFrame:
     groups = marked.groupby(NETWORK, sort=False)
     columns = {
         "unit": groups.unit.first(),
+        "pipeline": groups.pipeline.first(),
         "seeds": groups.seed.nunique(),
         "sparsity_reached_percent": 100 * groups.sparsity_of_prunable.mean(),
         "seeds_at_chance": groups.at_chance.sum(),
@@ -71,20 +73,23 @@ def _measured(accuracy: pd.DataFrame) -> dict[str, str]:
 
 def headline_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows of text; the run is a column only where there are several, the unit only
-    where one is not single weights, verified accuracy only where something was certified.
+    where one is not single weights, when it was pruned only where that was not always after
+    training, verified accuracy only where something was certified.
     """
     structured = not table.unit.isin(NOT_NAMED).all()
+    mixed = not table.pipeline.isin(USUAL).all()
     certified = "verified_mean" in table
-    header = ["network", *["unit"] * structured, "sparsity reached (%)", "seeds", "clean (%)"]
+    header = ["network", *["unit"] * structured, *["pruned"] * mixed]
+    header += ["sparsity reached (%)", "seeds", "clean (%)"]
     header += ["claimed (%)", "by protocol", "AutoAttack (%)", *["verified (%)"] * certified]
     header += ["overestimate (points)", "remark"]
-    rows = [_cells(row, structured) for row in table.to_dict("records")]
+    rows = [_cells(row, structured, mixed) for row in table.to_dict("records")]
     if table.run.nunique() > 1:
         return ["run", *header], [[run, *row] for run, row in zip(table.run, rows, strict=True)]
     return header, rows
 
 
-def _cells(row: dict, structured: bool) -> list[str]:
+def _cells(row: dict, structured: bool, mixed: bool) -> list[str]:
     values = {
         name: spread(row[f"{name}_mean"], row[f"{name}_sd"])
         for name in AVERAGED
@@ -94,7 +99,8 @@ def _cells(row: dict, structured: bool) -> list[str]:
         values[name] += marks(row[flags])
     return [
         pair_name(row["method"], row["sparsity"]),
-        *[NO_UNIT.get(row["unit"], row["unit"])] * structured,
+        *[NONE.get(row["unit"], row["unit"])] * structured,
+        *[NONE.get(row["pipeline"], f"{row['pipeline']} training")] * mixed,
         number(row["sparsity_reached_percent"], 2),
         str(row["seeds"]),
         values["clean"],

@@ -9,7 +9,7 @@ from thin_ice.figures.words import interval, norm_name, number, pair_name
 from thin_ice.margins.ice import SETS
 
 HEADER = (
-    *("compared with dense", "seed", "correctness", "norm", *SETS),
+    *("compared with dense", "which is its", "seed", "correctness", "norm", *SETS),
     *(f"median of {name}" for name in SETS),
     *("AUROC lost", "AUROC rescued"),
 )
@@ -27,6 +27,7 @@ def ice_cells(thin_ice: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 def _cells(row: dict) -> list[str]:
     return [
         pair_name(row["method"], row["sparsity"]),
+        row["dense_is"],
         str(row["seed"]),
         row["correctness"],
         norm_name(row["norm"]),

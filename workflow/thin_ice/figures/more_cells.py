@@ -157,6 +157,22 @@ PRESERVATION: tuple[Column, ...] = (
     ("kept (%)", _between("kept_percent", 1, "kept_low", "kept_high")),
     ("lost (points)", _between("points", 1)),
 )
+TRAINING: tuple[Column, ...] = (
+    *NETWORK,
+    ("pruned", lambda row: row["pipeline"].replace("none", "–")),
+    ("stage", _text("stage")),
+    ("epochs", _count("epochs")),
+    ("of accuracy", _text("measure")),
+    ("best epoch", _number("best_epoch", 0)),
+    ("best (%)", _number("best_percent")),
+    ("last (%)", _number("last_percent")),
+    (
+        "robust overfitting (points)",
+        _between("overfitting_points", 1, "overfitting_low", "overfitting_high"),
+    ),
+    ("gap (points)", _number("gap_points")),
+    ("cured (points)", _number("cured_points")),
+)
 AVERAGES: tuple[Column, ...] = (
     ("networks", _pair()),
     ("measure", lambda row: MEASURES[row["measure"]]),

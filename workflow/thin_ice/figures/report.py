@@ -22,6 +22,7 @@ TEMPLATE = Path(__file__).with_name("report.html.j2")
 RECORD = "provenance.json"
 SECTIONS = {  # of the page by id: heading, and the figures and tables that it holds
     "accuracies": ("Accuracy", ("accuracy", "headline", "indicators")),
+    "trained": ("Training", ("overfitting", "training")),
     "overestimates": ("Overestimate", ("overestimate", "mechanisms")),
     "preserved": ("What pruning keeps", ("preservation", "averages", "mismatch")),
     "proved": ("What is proved", ("certified", "smoothed")),

@@ -92,6 +92,17 @@ RESULTS = {
         lambda finished: finished.accuracy,
         lambda finished: indicator_cells(finished.accuracy),
     ),
+    "training": Result(
+        "How training went",
+        "Of the stage that chose each network's checkpoint. Robust overfitting: the best validated "
+        "epoch's robust accuracy (clean, where training was after nothing else) minus the last "
+        "one's, with a 95 % interval over images that takes the two for independent. The best is "
+        "never below the last, so chance alone makes it positive. Gap: accuracy in training, in "
+        "the last epoch, minus accuracy on validation. Cured: the overfitting of the dense network "
+        "of the same run and seed minus this one's.",
+        ("training",),
+        *_of("training", more_cells.TRAINING),
+    ),
     "overestimate": Result(
         "The overestimate table",
         "In points, with 95 % intervals over samples. A dash: the protocol is sound in it, or it "
@@ -138,7 +149,10 @@ RESULTS = {
     "thin_ice": Result(
         "The thin-ice table",
         "How many samples are in each set, the median distance of each to the boundary that "
-        "matters, and the AUROC of distance for the lost and for the rescued against the kept.",
+        "matters, and the AUROC of distance for the lost and for the rescued against the kept. The "
+        "dense network is the other's ancestor if that was made from it. Networks that were pruned "
+        "before or during training have none of their own: they are compared with their "
+        "counterpart, the dense network of the same architecture, objective and seed.",
         ("thin_ice",),
         lambda finished: finished.thin_ice,
         lambda finished: ice_cells(finished.thin_ice),

@@ -48,6 +48,9 @@ def standing(tables: Tables) -> Tables:
         "overlap": overlap,
         "pies": _without(tables["pies"], groups, GROUP),
         "accuracy": _without(tables["accuracy"], _keys(gone, NETWORK), NETWORK),
+        "training": _without(
+            _without(tables["training"], _keys(gone, NETWORK), NETWORK), pairs, PAIR
+        ),
         "overestimate": _without(tables["overestimate"], _keys(gone, GROUP), GROUP),
     }
 

@@ -9,6 +9,8 @@ from thin_ice.figures.finished import Finished
 from thin_ice.figures.words import BOUNDS, attack_name, counted, eps_name, listing, norm_name
 from thin_ice.margins.analysis import DENSE, DENSE_AGAIN
 
+APART = ("before", "during")  # training, when networks without a dense ancestor are pruned
+STAGES = ("prune", "finetune", "mask", "train_masked", "train_sparse")  # of methods
 AS_IT_CAME = "as_it_came"  # stands for the objective of a run that is only evaluated
 
 
@@ -26,13 +28,16 @@ def what_was_run(finished: Finished) -> list[str]:
 
 def _networks(finished: Finished) -> str:
     accuracy = finished.accuracy
-    names = accuracy[["run", "seed", "variant"]].drop_duplicates()
+    names = accuracy[["run", "seed", "variant", "pipeline"]].drop_duplicates()
     dense = int((names.variant == DENSE).sum())
     again = int((names.variant == DENSE_AGAIN).sum())
+    apart = int(names.pipeline.isin(APART).sum())
+    pruned = len(names) - dense - again - apart
     runs = [_run_name(run, rows) for run, rows in accuracy.groupby("run", sort=False)]
     samples = listing(sorted(accuracy.test_samples.unique()))
     return (
-        f"{counted(dense, 'dense network')} and {len(names) - dense - again} pruned from them"
+        f"{counted(dense, 'dense network')} and {pruned} pruned from them"
+        f"{f', {apart} pruned before or during their own training' * (apart > 0)}"
         f"{f', {again} fine-tuned again without pruning as a control' * (again > 0)}, "
         f"seed{'s' * (len(finished.seeds) > 1)} {listing(finished.seeds)}, "
         f"evaluated on {samples} test samples: {listing(runs)}."
@@ -57,10 +62,16 @@ def _methods(finished: Finished) -> Iterator[str]:
         method = finished.study["methods"][label]
         kind = "" if method["kind"] == label else f" (method {method['kind']})"
         yield (
-            f"{label}{kind} prunes by {method['unit']}, to sparsity "
+            f"{label}{kind} prunes {_when(rows)}by {method['unit']}, to sparsity "
             f"{listing(sorted(rows.sparsity.unique().tolist()))} and claims by "
             f"{listing(sorted(rows.protocol.unique()))}."
         )
+
+
+def _when(rows: pd.DataFrame) -> str:
+    """``before training ``, of a method that does not prune what was trained."""
+    pipeline = rows.pipeline.iloc[0]
+    return f"{pipeline} training " * (pipeline in APART)
 
 
 def _extra(finished: Finished) -> Iterator[str]:
@@ -68,7 +79,7 @@ def _extra(finished: Finished) -> Iterator[str]:
     study = finished.study
     stages = {stage: plan for stage, plan in study.get("training", {}).items() if plan["extra"]}
     for label, method in study["methods"].items():
-        plans = {stage: method.get(stage, {}) for stage in ("prune", "finetune")}
+        plans = {stage: method.get(stage, {}) for stage in STAGES}
         used = {f"{label}'s {k}": v for k, v in plans.items() if v.get("extra") and v["epochs"]}
         stages |= used
     if stages:

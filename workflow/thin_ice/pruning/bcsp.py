@@ -18,10 +18,10 @@ decay is decoupled and not multiplied by the rate.
 Deviations: the released code moves thetas that are not connected by the momentum they have left,
 so that some come back by themselves and the number of connections has a floor, not a fixed value;
 here they wait at zero until they are drawn. Where the initial densities together exceed the
-target, the released code begins above it; here they are scaled down. A layer that has no room for
-all that is drawn for it leaves the rest to the others instead of dropping it. Initial densities of
-networks other than VGG-16 and ResNets follow their pattern. Drawing costs a synchronisation with
-the device in each step that a connection dies in.
+target, the released code begins above it; here those of 60 and 20 % are scaled down. A layer that
+has no room for all that is drawn for it leaves the rest to the others instead of dropping it.
+Initial densities of networks other than VGG-16 and ResNets follow their pattern. Drawing costs a
+synchronisation with the device in each step.
 """
 
 import math
@@ -37,7 +37,7 @@ from thin_ice.pruning.base import Pruner
 from thin_ice.randomness import generator
 from thin_ice.sparsity.masks import Masks, kept_count, top_k_mask
 from thin_ice.sparsity.prunable import prunable_modules
-from thin_ice.sparsity.rates import Counts, rounded
+from thin_ice.sparsity.rates import Counts
 from thin_ice.sparsity.rewiring import SignedRewiring
 from thin_ice.training.setting import Setting
 
@@ -71,28 +71,30 @@ class Bcsp:
         return BcspPruner(self, sparsity)
 
 
-def initial_density(name: str, place: int, layers: int, target: float) -> float:
+def initial_density(name: str, place: int, layers: int) -> float | None:
     """Of the layer at ``place`` (0-based) of so many: published for VGG-16 (two convolutions of 60
-    and two of 20 %) and for ResNets (20 % in the first stage, ``layer1``).
+    and two of 20 %) and for ResNets (20 % in the first stage, ``layer1``). None: half the target.
     """
     if place in (0, layers - 1) or (place == 1 and name.startswith("features.")):
         return DENSE
     if name.startswith("layer1.") or (place in (2, 3) and name.startswith("features.")):
         return SPARSER
-    return target / 2
+    return None
 
 
 def initial_counts(sizes: Mapping[str, int], kept: int) -> Counts:
-    """How many weights of each layer are connected at first; together no more than ``kept``."""
-    target = kept / sum(sizes.values())
-    counts = {
-        name: math.floor(initial_density(name, place, len(sizes), target) * size)
-        for place, (name, size) in enumerate(sizes.items())
+    """How many weights of each layer are connected at first; together no more than ``kept``, to
+    which the layers of a density of their own give way.
+    """
+    half, names = kept / sum(sizes.values()) / 2, list(sizes)
+    own = {name: initial_density(name, names.index(name), len(names)) for name in names}
+    shares = {name: (own[name] or half) * size for name, size in sizes.items()}
+    dense = sum(share for name, share in shares.items() if own[name])
+    room = kept - (sum(shares.values()) - dense)
+    factor = min(1.0, room / dense)
+    return {
+        name: math.floor(share * (factor if own[name] else 1)) for name, share in shares.items()
     }
-    excess = sum(counts.values()) / kept
-    if excess <= 1:
-        return counts
-    return rounded({name: count / excess for name, count in counts.items()}, sizes, kept)
 
 
 def allot(

@@ -156,7 +156,7 @@ def training_images(study: Study, dataset: str) -> tuple[int, int]:
     """How many images a network is trained on, and how many are held out."""
     entry = study.resolved["datasets"][dataset]
     images = entry["limit_train"] or _reader(entry).train_size()
-    held_out = round(entry["validation"] * images)
+    held_out = study.validation_images(dataset)
     return images - held_out, held_out
 
 

@@ -18,7 +18,7 @@ ANALYSED = (  # tables of the analysis that the report reads, in its order
     *("accuracy.csv", "overestimate.csv", "thin_ice.csv", "samples.parquet", "curves.csv"),
     *("optimality.csv", "predictors.csv", "thickness.csv", "joint.csv", "classes.csv"),
     *("pies.csv", "overlap.csv", "movement.csv", "sizes.csv", "preservation.csv"),
-    "certified.csv",
+    *("certified.csv", "training.csv"),
 )
 
 
@@ -186,6 +186,9 @@ def _analysis(study: Study, run: str) -> PlannedJob:
         "rivals": of_run(study.dense_networks(), "rivals/rivals.parquet"),
         "breaking": of_run(study.breaking_networks(), "breaking/breaking.parquet"),
         "sensitivity": of_run(study.made_networks(), "sensitivity/sensitivity.parquet"),
+        "histories": tuple(
+            study.history(one) for one in study.trained_networks() if one.run == run
+        ),
     }
     return PlannedJob("analyse", f"{run}/analysis", study.analyse_job(run), inputs)
 

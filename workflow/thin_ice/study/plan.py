@@ -17,12 +17,9 @@ from thin_ice.study.pipelines import PRUNES, STAGES, shared_with_dense
 
 DENSE = "dense"
 DENSE_AGAIN = "dense_again"  # the dense network fine-tuned once more: what training alone changes
-UNPRUNED = "none"  # unit of a network that no method pruned
+UNPRUNED = "none"  # unit and pipeline of a network that no method pruned
 UNTUNED = "none"  # stands for the objective of a network that was not fine-tuned
 UNKNOWN_GOAL = "unknown"
-# What the dense network of its run and seed is to a network: what it was made from, or one of the
-# same architecture, objective and seed that was trained apart.
-ITSELF, ANCESTOR, COUNTERPART = "itself", "ancestor", "counterpart"
 AS_IT_CAME = "as_it_came"  # stands for the objective of a network that is only evaluated
 UNSAID = ("resources", "rerun_on_upgrade")  # no result depends on them, so no report names them
 Tree = dict[str, Any]
@@ -176,6 +173,21 @@ class Study:
         if network.variant == DENSE:
             return (DENSE,)
         return STAGES[self.pipeline(network)] if network.pruned else ("finetune",)
+
+    def trained_networks(self) -> list[Network]:
+        """The networks that were trained here, of which there is a history."""
+        return [one for one in self.networks() if one.variant != DENSE or not self.external(one)]
+
+    def history(self, network: Network) -> str:
+        """The history, below the study's folder, of the stage that chose its checkpoint."""
+        within = "/pruned" * (self.deciding_stage(network) in ("prune", "mask"))
+        return f"{network.folder}{within}/history.csv"
+
+    def validation_images(self, dataset: str) -> int:
+        """How many images of a dataset are held out of training."""
+        entry = self.resolved["datasets"][dataset]
+        reader = tables.load("datasets", entry["kind"])(**entry["options"])
+        return round(entry["validation"] * (entry["limit_train"] or reader.train_size()))
 
     def deciding_stage(self, network: Network) -> str:
         """The stage that chooses a network's checkpoint: the last that trains."""
@@ -355,8 +367,12 @@ class Study:
         return self._job("compact", {}, [self._architecture(network)])
 
     def analyse_job(self, run: str) -> str:
+        networks = [one for one in self.networks() if one.run == run]
+        trained = self.trained_networks()
         parameters = {
-            "networks": [self.names(one) for one in self.networks() if one.run == run],
+            "networks": [self.names(one) for one in networks],
+            "histories": [self.deciding_stage(one) if one in trained else None for one in networks],
+            "validation_images": self.validation_images(networks[0].parts[0]),
             "threat": self.resolved["threat"],
             "certification": self.resolved["certification"],
             "distances": self._members(),
@@ -371,8 +387,8 @@ class Study:
 
     def names(self, network: Network) -> Tree:
         """What names a network in tables: its own names, kind and unit of the method that pruned
-        it and what its dense network is to it, and labels and goals of the objectives that the
-        dense network was trained with and that it was itself trained with last.
+        it and when, and labels and goals of the objectives that the dense network was trained with
+        and that it was itself trained with last.
         """
         method = self.resolved["methods"][network.method] if network.pruned else {}
         last = self.stages(network)[-1]
@@ -380,19 +396,12 @@ class Study:
         return network.names | {
             "unit": method.get("unit", UNPRUNED),
             "kind": method.get("kind", network.method),
-            "dense_is": self._dense_is(network),
+            "pipeline": self.pipeline(network) if network.pruned else UNPRUNED,
             "trained_with": trained,
             "tuned_with": UNTUNED if network.variant == DENSE else tuned,
             "goal": self._goal(network, DENSE),
             "tuned_goal": self._goal(network, last),
         }
-
-    def _dense_is(self, network: Network) -> str:
-        """What the dense network of its run and seed is to a network."""
-        if network.variant == DENSE:
-            return ITSELF
-        after = not network.pruned or self.pipeline(network) == "after"
-        return ANCESTOR if after else COUNTERPART
 
     def _objective_label(self, network: Network, stage: str) -> str:
         """The label of the objective that a stage has in this study; of one that only a method has,

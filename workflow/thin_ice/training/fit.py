@@ -46,7 +46,7 @@ def fit(model: nn.Module, setting: Setting, hooks: Hooks, checkpoint: Checkpoint
             row = _train_epoch(state, setting, hooks, checkpoint)
             hooks.after_epoch(model, state.epoch)
             accuracies = _validate_if_due(state, setting, hooks)
-            row |= accuracies
+            row |= accuracies | {"eligible": int(hooks.eligible)}
             if accuracies:
                 hooks.after_validation(model, state.epoch, row)
             state.record(row, score(accuracies) if hooks.eligible else [])

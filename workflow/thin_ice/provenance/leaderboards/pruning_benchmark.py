@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from thin_ice.provenance.leaderboards.measured import Measured
-from thin_ice.provenance.leaderboards.taxonomy import (
+from thin_ice.provenance.leaderboards.taxonomy import AFTER, ENTRIES, LAST_STEP, NO_STEP, OBJECTIVES, WITHOUT_ENTRY
     ENTRIES,
     FINETUNING,
     OBJECTIVES,
@@ -121,9 +121,12 @@ def _differences(one: Measured) -> Iterator[str]:
 def _other_objective(one: Measured) -> Iterator[str]:
     """Any objective may meet any method here; the taxonomy has the published one."""
     kind = one.network.objective["kind"]
-    published = ENTRIES[one.study["methods"][one.method]["kind"]][FINETUNING]
-    if OBJECTIVES.get(kind) != published:
-        yield f"it was fine-tuned by {kind}, the taxonomy says {published}"
+    entry = ENTRIES[one.study["methods"][one.method]["kind"]]
+    pipeline = entry["Type of Pipeline:"]
+    published = entry[LAST_STEP[pipeline]]
+    if published not in (NO_STEP, OBJECTIVES.get(kind)):
+        how = "fine-tuned" if pipeline == AFTER else "trained"
+        yield f"it was {how} by {kind}, the taxonomy says {published}"
 
 
 def _rounded(percent: float | None) -> float | None:

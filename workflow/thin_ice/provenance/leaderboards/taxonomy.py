@@ -7,6 +7,8 @@ they are, blanks included. A new method gets its line here, or one in WITHOUT_EN
 """
 
 AFTER = "A-Methods Pruning After Training"
+BEFORE = "B-Methods Pruning Before Training"
+DURING = "D-Methods Pruning During Training"
 PGD, TRADES = "Adversarial Training (AT) PGD", "Adversarial Training (AT) TRADES"
 DISTILLATION = "Knowledge Distillation (KD)"
 OBJECTIVES = {
@@ -17,6 +19,9 @@ OBJECTIVES = {
 }
 Entry = dict[str, str]
 PRETRAINING, FINETUNING = "A: Pretraining ", "A: Finetuning"
+BEFOREHAND, TRAINING, SPARSE_TRAINING = "B: Pruning step ", "B: Training step ", "D: Training step "
+LAST_STEP = {AFTER: FINETUNING, BEFORE: TRAINING, DURING: SPARSE_TRAINING}
+NO_STEP = "None"
 
 
 def _after_training(
@@ -42,7 +47,52 @@ def _after_training(
     }
 
 
+def _before_training(
+    link: str,
+    key: str,
+    steps: str,
+    locality: str,
+    criterion: str,
+    pruning: str = PGD,
+    training: str = PGD,
+) -> Entry:
+    return {
+        "link_to_paper": link,
+        "ap_key": key,
+        "Type of Pipeline:": BEFORE,
+        BEFOREHAND: pruning,
+        TRAINING: training,
+        "B: OneShot (1S) vs Iterative (IT)": steps,
+        "Pruning structure": "Unstructured (US)",
+        "Pruning locality": locality,
+        "Pruning criterion": criterion,
+    }
+
+
+def _during_training(link: str, key: str, structure: str, locality: str, criterion: str) -> Entry:
+    return {
+        "link_to_paper": link,
+        "ap_key": key,
+        "Type of Pipeline:": DURING,
+        SPARSE_TRAINING: PGD,
+        "Pruning structure": structure,
+        "Pruning locality": locality,
+        "Pruning criterion": criterion,
+    }
+
+
+HERACLES = _after_training(
+    "https://openreview.net/pdf?id=rElOlZ6SUg5",
+    "Heracles_Zhao2022NonUniform",
+    PGD,
+    "Unstructured (US), Structured (S) channels",
+    "Global Pruning (G)",
+    "Least Importance Score (LIS)",
+)
+MAGNITUDE = "Lowest Weight Magnitude LWM"
 ENTRIES: dict[str, Entry] = {  # by the method's kind
+    "heracles_hydra": HERACLES,
+    "heracles_radmm": HERACLES,
     "hydra": _after_training(
         "https://arxiv.org/pdf/2002.10509.pdf",
         "HYDRA_Sehwag2020Hydra",
@@ -94,14 +144,63 @@ ENTRIES: dict[str, Entry] = {  # by the method's kind
         "Lowest Weight Magnitude LWM",
         steps="IT",
     ),
+    "li20": _before_training(
+        "https://arxiv.org/pdf/2003.05733.pdf",
+        "Li20_Li2020Towards",
+        "1S",
+        "Global Pruning (G)",
+        MAGNITUDE,
+        pruning="FGSM https://arxiv.org/pdf/1412.6572.pdf",
+    ),
+    "imp": _before_training(
+        "https://arxiv.org/pdf/1912.02386.pdf",
+        "Cosentino19_Cosentino2019The",
+        "IT",
+        "Global Pruning (G)",
+        MAGNITUDE,
+    ),
+    "rst": _before_training(
+        "https://proceedings.neurips.cc/paper_files/paper/2021/file/"
+        "6ce8d8f3b038f737cefcdafcf3752452-Paper.pdf",
+        "RST_Fu2021Drawing",
+        "1S",
+        "Local Pruning (L)",
+        "Least Importance Score (LIS)",
+        training=NO_STEP,
+    ),
+    "robust_bird": _before_training(
+        "https://arxiv.org/pdf/2202.09844.pdf",
+        "RobustBird_Chen2021Sparsity",
+        "IT",
+        "Global Pruning (G)",
+        MAGNITUDE,
+    ),
+    "twinrep": _during_training(
+        "https://ojs.aaai.org/index.php/AAAI/article/view/26027",
+        "TwinRep_Li2023Learning",
+        "Unstructured (US), Structured (S) channels",
+        "Global Pruning (G)",
+        "Sparsity Based LWM (SPALWM)",
+    ),
+    "bcsp": _during_training(
+        "https://proceedings.mlr.press/v139/ozdenizci21a/ozdenizci21a.pdf",
+        "BCSP_Özdenizc2021Training",
+        "Unstructured (US)",
+        "Global Pruning (G), Local Pruning (L)",
+        "Bayesian Connectivity Sampling (BCS)",
+    ),
+    "flying_bird": _during_training(
+        "https://arxiv.org/pdf/2202.09844.pdf",
+        "FlyingBird_Chen2021Sparsity",
+        "Unstructured (US)",
+        "Global Pruning (G)",
+        MAGNITUDE,
+    ),
 }
 WITHOUT_ENTRY = {
     "lwm": "one-shot magnitude pruning is not in the benchmark's taxonomy, whose nearest entry, "
     "Sehwag19_Sehwag2019Towards, prunes iteratively",
-    **dict.fromkeys(
-        ("heracles_hydra", "heracles_radmm"),
-        "its key in the benchmark's taxonomy is not known here",
-    ),
+    "flying_bird_plus": "the benchmark's taxonomy has Flying Bird alone",
     **dict.fromkeys(
         ("snip", "random_mask", "filter_norm"),
         "it is a baseline of this library, not a method of the benchmark's taxonomy",
