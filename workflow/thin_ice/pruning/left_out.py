@@ -1,6 +1,6 @@
-"""Methods of the adversarial-pruning benchmark's taxonomy that are not here, and why. Knows no torch.
+"""Methods of the adversarial-pruning benchmark's taxonomy that are not here, and why.
 
-Names and pipelines as Piras et al. 2024 (arXiv 2409.01249) have them.
+Knows no torch. Names and pipelines as Piras et al. 2024 (arXiv 2409.01249) have them.
 """
 
 from dataclasses import dataclass

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from thin_ice.provenance.leaderboards.measured import Measured
-from thin_ice.provenance.leaderboards.taxonomy import AFTER, ENTRIES, LAST_STEP, NO_STEP, OBJECTIVES, WITHOUT_ENTRY
+from thin_ice.provenance.leaderboards.taxonomy import (
+    AFTER,
     ENTRIES,
-    FINETUNING,
+    LAST_STEP,
+    NO_STEP,
     OBJECTIVES,
     WITHOUT_ENTRY,
 )
