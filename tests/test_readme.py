@@ -12,9 +12,13 @@ import yaml
 from miniature import MINIATURE, REPOSITORY
 
 from thin_ice import tables
-from thin_ice.commands.cli import TOOLS
+from thin_ice.attacks.protocols import PROTOCOLS
+from thin_ice.commands.cli import TOOLS, main
+from thin_ice.commands.methods import left_out_table, methods_table
 from thin_ice.files import sha256
 from thin_ice.provenance.finding import Status
+from thin_ice.pruning.left_out import LEFT_OUT
+from thin_ice.study.pipelines import STAGES
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
@@ -63,19 +67,35 @@ def test_the_example_method_is_one_file_and_one_line(tmp_path):
     assert "kept" in done.stdout
 
 
-def test_the_methods_of_the_readme_are_those_of_the_table_with_their_units():
+def test_the_tables_of_methods_are_those_that_the_command_prints():
     section = README[README.index("## The methods") : README.index("## What there is")]
-    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
-    told = {
-        (kind, unit)
-        for names, units, *_ in rows
-        for kind in re.findall(r"`(\w+)`", names)
-        if kind in tables.METHODS
-        for unit in units.split(", ")
-    }
-    units = {kind: tables.load("methods", kind).units for kind in tables.METHODS}
-    of_table = {(kind, unit) for kind in units for unit in units[kind]}
-    assert of_table <= told
+    for table in (methods_table(), left_out_table()):
+        assert f"\n\n{table}\n" in section
+
+
+def test_the_command_prints_both_tables(capsys):
+    assert main(["methods"]) == 0
+    assert capsys.readouterr().out == f"{methods_table()}\n{left_out_table()}"
+
+
+def test_every_method_has_a_row_and_no_name_of_the_readme_is_unknown():
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) training \| ([\w, ]+) \|", README, re.MULTILINE)
+    methods = {kind: tables.load("methods", kind) for kind in tables.METHODS}
+    told = {kind: (when, tuple(units.split(", "))) for kind, when, units in rows}
+    assert told == {kind: (one.pipeline, one.units) for kind, one in methods.items()}
+    assert len(rows) == len(told)
+
+
+def test_no_method_that_is_here_is_said_to_be_left_out():
+    names = [one.name.lower().replace("-", "") for one in LEFT_OUT]
+    assert len({*names}) == len(names)
+    assert not {kind.replace("_", "") for kind in tables.METHODS} & {*names}
+    assert {one.pipeline for one in LEFT_OUT} <= {*STAGES}
+
+
+def test_every_claimed_protocol_is_named_in_the_readme():
+    (row,) = re.findall(r"^\| claimed protocols \| (.*) \|$", README, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", row) == list(PROTOCOLS)
 
 
 def test_every_file_that_the_readme_names_is_there():
