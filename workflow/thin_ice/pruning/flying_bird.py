@@ -168,11 +168,12 @@ class FlyingBirdPruner(Pruner):
 
     @property
     def _due(self) -> bool:
-        """Whether the masks move now; never after the last step, which nothing follows."""
-        updates = min(self.options.updates, self._steps)
-        return (
-            bool(updates) and self.step < self._steps and not self.step % (self._steps // updates)
-        )
+        """Whether a part of training ends with this step, of which there is one more than updates:
+        the last part is followed by nothing.
+        """
+        parts = min(self.options.updates, self._steps - 1) + 1
+        done, before = (step * parts // self._steps for step in (self.step, self.step - 1))
+        return before < done < parts
 
     @torch.no_grad()
     def _hold(self) -> None:
