@@ -404,3 +404,59 @@ def test_no_epochs_train_nothing(build, setting, checkpoint):
     before = weights(model)
     assert fit(model, setting(epochs=0), Hooks(), checkpoint) == []
     assert same(weights(model), before)
+
+
+class Enough(Hooks):
+    """Has what it needs after the second epoch."""
+
+    def __init__(self):
+        self.epochs = 0
+
+    def after_epoch(self, model, epoch):
+        self.epochs = epoch + 1
+
+    @property
+    def finished(self):
+        return self.epochs >= 2
+
+    def state(self):
+        return {"epochs": torch.tensor(self.epochs)}
+
+    def restore(self, state):
+        self.epochs = int(state["epochs"])
+
+
+def test_a_method_that_has_what_it_needs_ends_the_stage_and_its_last_epoch_is_validated(
+    build, setting, tmp_path
+):
+    chosen, checkpoint = setting(epochs=9, validate_every=5), Checkpoint(tmp_path / "c", "job")
+    history = fit(build(0), chosen, Enough(), checkpoint)
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert ["validation_clean" in row for row in history] == [False, True]
+    model = build(0)
+    assert fit(model, chosen, Enough(), checkpoint) == history  # nor does a second attempt go on
+
+
+def test_the_history_says_which_epochs_might_have_been_chosen(build, setting, tmp_path):
+    class Late(Hooks):
+        def after_epoch(self, model, epoch):
+            self.epoch = epoch
+
+        @property
+        def eligible(self):
+            return self.epoch > 0
+
+    history = fit(build(0), setting(epochs=3), Late(), Checkpoint(tmp_path / "c", "job"))
+    assert [row["eligible"] for row in history] == [0, 1, 1]
+
+
+def test_what_follows_a_validation_is_told_the_epoch_s_row(build, setting, tmp_path):
+    seen = []
+
+    class Told(Hooks):
+        def after_validation(self, model, epoch, row):
+            seen.append(dict(row))
+
+    history = fit(build(0), setting(epochs=2), Told(), Checkpoint(tmp_path / "c", "job"))
+    assert seen == history
+    assert {"train_accuracy", "validation_clean", "loss"} <= set(seen[0])
