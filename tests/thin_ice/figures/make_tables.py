@@ -75,7 +75,8 @@ def make_finished(
     accuracy = pd.DataFrame([row for network in networks for row in _accuracies(network, labels)])
     accuracy = _proved(accuracy, certified)
     unpruned = accuracy.method.isin(["dense", "dense_again"])
-    accuracy["pipeline"] = accuracy.method.map(when).fillna("after").mask(unpruned, "none")
+    pipeline = accuracy.method.map(lambda label: when.get(label, "after"))
+    accuracy["pipeline"] = pipeline.mask(unpruned, "none")
     kept = preservation_of(accuracy)
     return Finished(
         accuracy=accuracy,

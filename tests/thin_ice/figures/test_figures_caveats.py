@@ -130,6 +130,36 @@ def test_what_was_run_is_told_from_tables_and_study():
         assert fact in told
 
 
+def test_what_was_run_says_which_networks_were_pruned_before_or_during_their_training():
+    first, *told = what_was_run(make_finished(methods=3, pipelines=("before", "during")))
+    assert first.startswith(
+        "2 dense networks and 4 pruned from them, 8 pruned before or during their own training, "
+        "2 fine-tuned again without pruning as a control, seeds 0 and 1"
+    )
+    for said in (
+        "m0 (method lwm) prunes before training by weight, to sparsity 0.9 and 0.99",
+        "m1 (method lwm) prunes during training by weight, to sparsity 0.9 and 0.99",
+        "m2 (method lwm) prunes by weight, to sparsity 0.9 and 0.99",
+    ):
+        assert sum(one.startswith(said) for one in told) == 1, said
+
+
+def test_a_study_that_prunes_after_training_alone_has_no_word_of_other_pipelines():
+    told = " ".join(what_was_run(make_finished()))
+    for words in ("before", "during", "their own training"):
+        assert words not in told
+
+
+@pytest.mark.parametrize("stage", ["mask", "train_masked", "train_sparse"])
+def test_extra_images_of_every_pipelines_stages_are_told(stage):
+    finished = make_finished(methods=1, samples=20)
+    plan = {"extra": 0.5, "epochs": 3}
+    finished.study["methods"]["m0"][stage] = plan
+    assert any(f"0.5 (m0's {stage})" in said for said in what_was_run(finished))
+    finished.study["methods"]["m0"][stage] = plan | {"epochs": 0}
+    assert not any("pseudo-labelled" in said for said in what_was_run(finished))
+
+
 def test_a_custom_autoattack_names_its_attacks():
     finished = make_finished()
     finished.study["autoattack"] |= {"version": "custom", "attacks": ["apgd-ce", "square"]}

@@ -84,6 +84,34 @@ def test_the_unit_is_a_column_where_one_is_not_single_weights():
     assert all(len(row) == len(header) for row in rows)
 
 
+def test_when_networks_were_pruned_is_a_column_where_it_was_not_always_after_training():
+    for same in ((), ("after",)):
+        header, _ = headline_cells(headline_table(make_finished(pipelines=same).accuracy))
+        assert "pruned" not in header
+    for when in ("before", "during"):
+        finished = make_finished(pipelines=(when,))
+        table = headline_table(finished.accuracy)
+        assert dict(zip(table.method, table.pipeline, strict=True)) == {
+            **{"dense": "none", "dense_again": "none"},
+            **{"m0": when, "m1": "after"},
+        }
+        header, rows = headline_cells(table)
+        pruned = {row[0]: row[header.index("pruned")] for row in rows}
+        assert pruned["m0 0.9"] == pruned["m0 0.99"] == f"{when} training"
+        assert pruned["m1 0.9"] == "after training"
+        assert pruned["dense"] == pruned["dense, fine-tuned again"] == "–"
+        assert all(len(row) == len(header) for row in rows)
+
+
+def test_unit_and_pipeline_stand_in_their_own_columns():
+    finished = make_finished(pipelines=("before", "during"))
+    finished.accuracy.loc[finished.accuracy.method == "m1", "unit"] = "filter"
+    header, rows = headline_cells(headline_table(finished.accuracy))
+    cells = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    assert (cells["m1 0.9"]["unit"], cells["m1 0.9"]["pruned"]) == ("filter", "during training")
+    assert (cells["m0 0.9"]["unit"], cells["m0 0.9"]["pruned"]) == ("weight", "before training")
+
+
 def test_markdown_is_a_table_of_one_line_a_row():
     assert markdown(["a", "b"], [["1", "x|y"]]) == "| a | b |\n| --- | --- |\n| 1 | x\\|y |\n"
     text = markdown(["a"], [["x\ny\\|z"]])
@@ -103,6 +131,19 @@ def test_the_thin_ice_table_shows_dashes_for_empty_sets_and_no_interval_of_too_f
     assert "[" in rows[2][auroc]
     assert rows[2][median] == "∞"
     assert len(rows) == len(thin_ice)
+
+
+def test_the_thin_ice_table_says_what_the_dense_network_is_to_the_other():
+    finished = make_finished(methods=3, pipelines=("before", "during", "after"), samples=20)
+    header, rows = ice_cells(finished.thin_ice)
+    place = header.index("which is its")
+    assert place == header.index("compared with dense") + 1
+    found = {row[0]: row[place] for row in rows}
+    assert found == {
+        **{f"{method} {s}": "counterpart" for method in ("m0", "m1") for s in (0.9, 0.99)},
+        **{f"m2 {s}": "ancestor" for s in (0.9, 0.99)},
+        **{"dense, fine-tuned again": "ancestor", "second dense seed": "counterpart"},
+    }
 
 
 def test_the_sparsity_reached_is_the_mean_and_unconfirmed_samples_the_sum_of_seeds():
