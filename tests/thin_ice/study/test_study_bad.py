@@ -137,6 +137,63 @@ BAD = [
         )
         for stage, name in [("prune", "temperature"), ("finetune", "sigma"), ("prune", "steps")]
     ),
+    *(
+        (
+            f"methods.{kind}.{stage}_objective",
+            {"kind": "self_distillation"},
+            [
+                f"methods.{kind}.{stage}_objective: self_distillation learns from a dense network",
+                f"{kind} prunes {when} training, without one; allowed: any other objective",
+            ],
+        )
+        for kind, when, stage in [
+            ("imp", "before", "mask"),
+            ("rst", "before", "train_masked"),
+            ("bcsp", "during", "train_sparse"),
+        ]
+    ),
+    (
+        "methods.imp.mask_objective",
+        {"kind": "pgd_at", "steps": 0},
+        ["methods.imp.mask_objective.steps", "0; allowed: more than 0"],
+    ),
+    (
+        "methods.bcsp.train_sparse_objective",
+        "trades",
+        ["methods.bcsp.train_sparse_objective", "no objective 'trades'", "allowed: pgd_at, or one"],
+    ),
+    (
+        "methods.bcsp.prune",
+        {"epochs": 2},
+        ["methods.bcsp.prune: unknown key", "train_sparse, train_sparse_objective, noise, layers"],
+    ),
+    ("methods.bcsp.finetune_objective", None, ["bcsp.finetune_objective: unknown key", "noise"]),
+    (
+        "methods.imp.train_sparse",
+        {"epochs": 2},
+        ["methods.imp.train_sparse: unknown key", "mask, train_masked, mask_objective"],
+    ),
+    (
+        "methods.lwm.mask",
+        {"epochs": 2},
+        ["methods.lwm.mask: unknown key", "prune, finetune, prune_objective"],
+    ),
+    ("methods.bcsp.train_sparse", {"epoch": 3}, ["bcsp.train_sparse", "'epoch'", "epochs"]),
+    ("methods.imp.mask", {"cycles": 0}, ["methods.imp.mask.cycles", "0", "1 or more"]),
+    ("methods.imp.mask", {"extra": 1}, ["methods.imp.mask.extra", "1, but datasets.digits"]),
+    ("methods.bcsp.noise", -1, ["methods.bcsp.noise", "-1; allowed: 0 or more"]),
+    ("methods.bcsp.unit", "filter", ["bcsp.unit", "cannot prune by filter", "allowed: weight"]),
+    ("methods.twinrep.prune_at", 1.5, ["methods.twinrep.prune_at", "1.5; allowed: 0 to 1"]),
+    (
+        "objectives.pgd_at.training",
+        {"train_sparse": {"epochs": 0}},
+        ["objectives.pgd_at.training.train_sparse.epochs", "0; allowed: 1 or more"],
+    ),
+    (
+        "training.train_spars",
+        {},
+        ["training", "'train_spars'", "finetune, mask, train_masked, train_sparse"],
+    ),
     ("objectives.pgd_at.mode", "training", ["objectives.pgd_at.mode", "eval, train"]),
     ("models.resnet", {}, ["models.resnet.kind", "resnet18"]),
     ("models.digits_cnn.only_evaluate", True, ["only_evaluate", "with a checkpoint only"]),
@@ -281,6 +338,39 @@ def test_checkpoints_cannot_be_chosen_without_epochs(altered):
     study_from(study)
     with pytest.raises(BadStudy, match=r"selection_on_test: .*methods.hydra.finetune.*: false"):
         study_from(study | {"selection_on_test": True})
+
+
+@pytest.mark.parametrize(
+    ("methods", "named"),
+    [
+        ({"bcsp": {"train_sparse": {"epochs": 0}}}, "methods.bcsp.train_sparse.epochs"),
+        ({"rst": {"mask": {"epochs": 0}}}, "methods.rst.train_masked.epochs"),
+        (
+            {"imp": {"mask": {"epochs": 0}, "train_masked": {"epochs": 0}}},
+            "methods.imp.train_masked.epochs",
+        ),
+    ],
+    ids=["during", "rst", "before"],
+)
+def test_no_checkpoint_is_chosen_where_a_method_trains_nothing(miniature, methods, named):
+    study = miniature | {"methods": methods}
+    study_from(study)
+    with pytest.raises(BadStudy) as caught:
+        study_from(study | {"selection_on_test": True})
+    assert str(caught.value) == f"study: selection_on_test: true, but {named} is 0; allowed: false"
+
+
+@pytest.mark.parametrize(
+    "methods",
+    [{"rst": {}}, {"imp": {"mask": {"epochs": 0}}}, {"imp": {"train_masked": {"epochs": 0}}}],
+    ids=str,
+)
+def test_one_stage_that_trains_is_enough_to_choose_a_checkpoint(miniature, methods):
+    study_from(miniature | {"methods": methods, "selection_on_test": True})
+
+
+def test_extra_images_are_no_matter_to_a_stage_that_trains_nothing(miniature):
+    study_from(miniature | {"methods": {"rst": {"train_masked": {"extra": 1}}}})
 
 
 def test_the_dense_network_cannot_be_fine_tuned_again_without_epochs(altered):

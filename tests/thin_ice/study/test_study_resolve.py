@@ -11,6 +11,7 @@ from thin_ice import tables
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from, study_from_file
 from thin_ice.study.options import entry
+from thin_ice.study.pipelines import ALL, STAGES
 from thin_ice.study.plan import Network
 from thin_ice.study.schema import BadStudy, schema
 from thin_ice.training.plan import Plan
@@ -396,3 +397,322 @@ def test_distillation_from_a_dense_network_cannot_train_it(miniature):
     miniature["objectives"] = {"self_distillation": {}}
     with pytest.raises(BadStudy, match=r"objectives\.self_distillation: .*cannot train one"):
         study_from(miniature)
+
+
+# One method or two of each pipeline: rst trains nothing under its mask.
+PIPELINES = {"lwm": {}, "hydra": {}, "imp": {}, "rst": {}, "bcsp": {}, "twinrep": {}}
+SHARED = {  # what a study may say of dense training that training from initialisation shares
+    "batch_size": 32,
+    "precision": "bfloat16",
+    "augment": "crop",
+    "padding": 2,
+    "validate_every": 2,
+}
+
+
+@pytest.fixture
+def pipelines(miniature):
+    """Makes a study with methods of every pipeline, and words on its training."""
+
+    def make(methods=PIPELINES, objectives=None, **training):
+        plans = miniature["training"] | training
+        objectives = objectives or miniature["objectives"]
+        words = {"methods": methods, "training": plans, "objectives": objectives}
+        return study_from(miniature | words)
+
+    return make
+
+
+def one_of(study, label, objective="pgd_at"):
+    """The first network of a method."""
+    wanted = (label, objective)
+    return next(n for n in study.networks() if (n.method, n.parts[2]) == wanted)
+
+
+@pytest.mark.parametrize("kind", tables.METHODS)
+def test_a_method_has_exactly_the_plans_and_objectives_of_its_pipeline(pipelines, kind):
+    method = pipelines({kind: {}}).resolved["methods"][kind]
+    stages = STAGES[entry("methods", kind).constants["pipeline"]]
+    assert [stage for stage in ALL if stage in method] == [s for s in ALL if s in stages]
+    objectives = [stage for stage in ALL if f"{stage}_objective" in method]
+    assert objectives == [stage for stage in ALL if stage in stages]
+    for stage in stages:
+        assert set(method[stage]) == {field.name for field in fields(Plan)}
+
+
+def test_training_from_initialisation_takes_as_long_as_dense_training_on_the_same_batches(
+    pipelines,
+):
+    words = {"epochs": 7, "lr": 0.3, "schedule": "constant", "weight_decay": 0.25} | SHARED
+    methods = pipelines(dense=words, prune={"epochs": 2}).resolved["methods"]
+    for label, stage in (("imp", "train_masked"), ("bcsp", "train_sparse")):
+        plan = methods[label][stage]
+        assert {key: plan[key] for key in SHARED} == SHARED
+        assert plan["epochs"] == 7
+        published = entry("methods", label).constants[f"{stage}_plan"]
+        own = {"lr", "schedule", "weight_decay"}
+        expected = {key: published.get(key, getattr(Plan(), key)) for key in own}
+        assert {key: plan[key] for key in own} == expected
+
+
+def test_a_mask_is_looked_for_on_the_same_batches_for_as_long_as_its_method_says(pipelines):
+    methods = pipelines(dense={"epochs": 7, "lr": 0.3} | SHARED).resolved["methods"]
+    for label in ("imp", "rst"):
+        plan = methods[label]["mask"]
+        published = entry("methods", label).constants["mask_plan"]
+        assert {key: plan[key] for key in SHARED} == SHARED
+        assert (plan["epochs"], plan["lr"]) == (published["epochs"], published["lr"])
+    assert methods["rst"]["train_masked"]["epochs"] == 0  # trains nothing, whatever is said
+
+
+def test_what_prunes_after_training_takes_nothing_from_the_words_on_dense_training(pipelines):
+    plain = pipelines().resolved["methods"]
+    methods = pipelines(dense={"epochs": 7} | SHARED).resolved["methods"]
+    assert {key: methods[key] for key in ("lwm", "hydra")} == {
+        key: plain[key] for key in ("lwm", "hydra")
+    }
+    assert methods["bcsp"] != plain["bcsp"]
+
+
+def test_the_words_on_a_stage_win_over_those_on_dense_training_and_a_methods_over_both(pipelines):
+    dense = {"epochs": 7, "batch_size": 32}
+    own = {"imp": {"train_masked": {"epochs": 5}, "mask": {"batch_size": 8}}}
+    own |= {"li20": {}, "bcsp": {"train_sparse": {"batch_size": 4}}, "twinrep": {}}
+    words = {"epochs": 6, "batch_size": 16}
+    stages = dict.fromkeys(("mask", "train_masked", "train_sparse"), words)
+    methods = pipelines(own, dense=dense, **stages).resolved["methods"]
+    found = {
+        (label, stage): (methods[label][stage]["epochs"], methods[label][stage]["batch_size"])
+        for label in own
+        for stage in stages
+        if stage in methods[label]
+    }
+    assert found == {
+        ("imp", "mask"): (6, 8),
+        ("imp", "train_masked"): (5, 16),
+        ("li20", "mask"): (6, 16),
+        ("li20", "train_masked"): (6, 16),
+        ("bcsp", "train_sparse"): (6, 4),
+        ("twinrep", "train_sparse"): (6, 16),
+    }
+    assert pipelines(own, dense=dense).resolved["methods"]["imp"]["mask"]["epochs"] == 500
+
+
+def test_what_an_objective_says_of_dense_training_reaches_training_from_initialisation(pipelines):
+    """As far as it is shared; what it says of a stage wins over that."""
+    dense = {"epochs": 9, "batch_size": 24, "lr": 1}
+    training = {"dense": dense, "train_masked": {"batch_size": 12, "lr": 2}, "mask": {"epochs": 4}}
+    study = pipelines(objectives={"pgd_at": {"steps": 2}, "natural": {"training": training}})
+
+    def plan(label, stage, objective="natural"):
+        found = study.plan(one_of(study, label, objective), stage)
+        return [found[key] for key in ("epochs", "batch_size", "lr")]
+
+    assert plan("bcsp", "train_sparse") == [9, 24, 0.1]
+    assert plan("imp", "train_masked") == [9, 12, 2.0]
+    assert plan("imp", "mask") == [4, 24, 0.1]
+    assert plan("rst", "train_masked")[0] == 0
+    assert plan("hydra", "prune")[1:] == [128, 0.1]
+    assert plan("bcsp", "train_sparse", "pgd_at") == [3, 128, 0.1]
+    assert plan("imp", "train_masked", "pgd_at") == [3, 128, 0.1]
+    job = json.loads(study.train_sparse_job(one_of(study, "bcsp", "natural")))
+    assert job["parameters"]["plan"] == study.plan(one_of(study, "bcsp", "natural"), "train_sparse")
+
+
+def test_resolving_every_pipeline_again_changes_nothing(pipelines):
+    words = {"dense": {"epochs": 7} | SHARED, "mask": {"lr": 0.2}, "train_sparse": {"lr": 0.3}}
+    training = {"dense": {"epochs": 9, "lr": 1}, "train_masked": {"lr": 2}}
+    objectives = {"pgd_at": {"steps": 2}, "natural": {"training": training}}
+    methods = PIPELINES | {"li20": {"mask_objective": "natural"}, "robust_bird": {}}
+    study = pipelines(methods, objectives, **words)
+    again = study_from(yaml.safe_load(yaml.safe_dump(study.resolved)))
+    assert again.resolved == study.resolved
+    assert planned_jobs(again) == planned_jobs(study)
+
+
+def made_by(study, label):
+    """The jobs that train a method's network of seed 1: stage, folder in the variant's, inputs."""
+    (folder,) = {n.folder for n in study.networks() if (n.method, n.seed) == (label, 1)}
+    return [
+        (job.stage, job.folder.removeprefix(folder), dict(job.inputs))
+        for job in planned_jobs(study)
+        if job.stage in ALL and f"{job.folder}/".startswith(f"{folder}/")
+    ]
+
+
+def test_each_pipeline_makes_a_network_by_its_stages_from_what_these_begin_with(pipelines):
+    study = pipelines()
+    data = {"dataset": ("data/digits/dataset.safetensors",)}
+    seed = "digits-digits_cnn-pgd_at/seed1"
+
+    def model(folder):
+        return {"model": (f"{seed}/{folder}/model.safetensors",)}
+
+    assert made_by(study, "lwm") == [
+        ("prune", "/pruned", data | model("dense")),
+        ("finetune", "", data | model("lwm-0.9/pruned") | {"teacher": ()}),
+    ]
+    for label in ("imp", "rst"):
+        assert made_by(study, label) == [
+            ("mask", "/pruned", data),
+            ("train_masked", "", data | model(f"{label}-0.9/pruned")),
+        ]
+    for label in ("bcsp", "twinrep"):
+        assert made_by(study, label) == [("train_sparse", "", data)]
+
+
+def test_a_job_of_a_pipeline_says_what_its_stage_needs_to_know(pipelines):
+    study = pipelines()
+    jobs = {job.folder: json.loads(job.text) for job in planned_jobs(study) if job.stage in ALL}
+    seed = "digits-digits_cnn-pgd_at/seed0"
+    acting = {"mask": "imp-0.9/pruned", "train_sparse": "bcsp-0.9", "prune": "lwm-0.9/pruned"}
+    for stage, folder in acting.items():
+        job, kind = jobs[f"{seed}/{folder}"], folder.partition("-")[0]
+        assert job["stage"] == stage
+        assert job["parameters"]["method"]["kind"] == kind
+        assert job["parameters"]["sparsity"] == 0.9
+        assert any(f"pruning.{kind}:" in module for module in job["code"]["modules"])
+    for stage, folder in {"train_masked": "imp-0.9", "finetune": "lwm-0.9"}.items():
+        job = jobs[f"{seed}/{folder}"]
+        assert job["stage"] == stage
+        assert not {"method", "sparsity"} & set(job["parameters"])
+        assert not any("pruning." in module for module in job["code"]["modules"])
+
+
+def test_variants_are_those_of_a_pipelines_methods(pipelines):
+    study = pipelines(PIPELINES | {"imp": {"sparsities": [0.5, 0.9]}})
+    assert study.variants("after") == ["hydra-0.9", "lwm-0.9"]
+    assert study.variants("before") == ["imp-0.5", "imp-0.9", "rst-0.9"]
+    assert study.variants("during") == ["bcsp-0.9", "twinrep-0.9"]
+    assert pipelines({"lwm": {}}).variants("before") == []
+
+
+def test_the_last_stage_that_trains_chooses_the_checkpoint_and_has_the_history(pipelines):
+    short = {"kind": "hydra", "finetune": {"epochs": 0}}
+    untrained = {"kind": "li20", "train_masked": {"epochs": 0}}
+    study = pipelines(PIPELINES | {"short": short, "untrained": untrained})
+    expected = {
+        "dense": ("dense", ""),
+        "dense_again": ("finetune", ""),
+        **dict.fromkeys(("lwm", "hydra"), ("finetune", "")),
+        "short": ("prune", "/pruned"),
+        "imp": ("train_masked", ""),
+        **dict.fromkeys(("rst", "untrained"), ("mask", "/pruned")),
+        **dict.fromkeys(("bcsp", "twinrep"), ("train_sparse", "")),
+    }
+    networks = {label: one_of(study, label) for label in expected}
+    found = {
+        label: (study.deciding_stage(one), study.history(one)) for label, one in networks.items()
+    }
+    assert found == {
+        label: (stage, f"{networks[label].folder}{within}/history.csv")
+        for label, (stage, within) in expected.items()
+    }
+
+
+def test_the_analysis_reads_the_history_of_every_network_that_was_trained_here(pipelines):
+    study = pipelines()
+    (job,) = [one for one in planned_jobs(study) if one.stage == "analyse"]
+    wanted = json.loads(job.text)["parameters"]
+    pairs = zip(wanted["networks"], wanted["histories"], strict=True)
+    stages = {one["variant"]: stage for one, stage in pairs}
+    assert stages == {
+        **{"dense": "dense", "dense_again": "finetune", "lwm-0.9": "finetune"},
+        **{"hydra-0.9": "finetune", "imp-0.9": "train_masked", "rst-0.9": "mask"},
+        **{"bcsp-0.9": "train_sparse", "twinrep-0.9": "train_sparse"},
+    }
+    networks = [f"{one['run']}/seed{one['seed']}/{one['variant']}" for one in wanted["networks"]]
+    within = ["/pruned" * (stage == "mask") for stage in wanted["histories"]]
+    assert job.inputs["histories"] == tuple(
+        f"{folder}{inside}/history.csv" for folder, inside in zip(networks, within, strict=True)
+    )
+    assert wanted["validation_images"] == 60  # a fifth of 300
+
+
+def test_a_network_from_elsewhere_has_no_history_and_its_counterparts_have(altered):
+    place = {"package": "pyautoattack", "path": "examples/model_test.pt"}
+    study = altered("models", {"resnet18": {"checkpoint": place}})
+    study = study_from(study | {"methods": {"lwm": {}, "bcsp": {}}})
+    job = json.loads(study.analyse_job("digits-resnet18-pgd_at"))["parameters"]
+    assert job["histories"] == [None, "train_sparse", "finetune"]
+    assert [one.variant for one in study.trained_networks()] == ["bcsp-0.9", "lwm-0.9"]
+
+
+def test_names_say_when_a_network_was_pruned(pipelines):
+    study = pipelines()
+    found = {one.method: study.names(one)["pipeline"] for one in study.networks()}
+    assert found == {
+        **{"dense": "none", "dense_again": "none", "lwm": "after", "hydra": "after"},
+        **{"imp": "before", "rst": "before", "bcsp": "during", "twinrep": "during"},
+    }
+
+
+def test_what_a_network_was_tuned_with_is_its_last_stages_objective(pipelines):
+    objectives = {"pgd_at": {"steps": 2}, "trades": {"steps": 2}, "natural": {}}
+    methods = {
+        "imp": {"train_masked_objective": "trades", "mask_objective": "natural"},
+        "robust_bird": {},  # looks for its mask naturally
+        "twinrep": {"train_sparse_objective": "trades"},
+        "bcsp": {},
+    }
+    study = pipelines(methods, objectives)
+    found = {label: study.names(one_of(study, label))["tuned_with"] for label in methods}
+    assert found == {
+        "imp": "trades",
+        "robust_bird": "pgd_at",
+        "twinrep": "trades",
+        "bcsp": "pgd_at",
+    }
+    masks = {label: study.objective(one_of(study, label), "mask")["kind"] for label in methods}
+    assert masks["imp"] == masks["robust_bird"] == "natural"
+
+
+def stages_touched(before, after):
+    """Stages of the jobs that a change of the study plans otherwise, among those that train."""
+    old, new = ({job.folder: job for job in planned_jobs(one)} for one in (before, after))
+    assert old.keys() == new.keys()
+    return {
+        old[f].stage for f in old if old[f].text != new[f].text and old[f].stage in ("dense", *ALL)
+    }
+
+
+@pytest.mark.parametrize(
+    ("training", "touched"),
+    [
+        ({"dense": {"epochs": 4, "lr": 0.05}}, {"dense", "train_masked", "train_sparse"}),
+        ({"dense": {"epochs": 3, "lr": 0.06}}, {"dense"}),
+        (
+            {"dense": {"epochs": 3, "lr": 0.05, "batch_size": 64}},
+            {"dense", "mask", "train_masked", "train_sparse"},
+        ),
+        ({"mask": {"lr": 0.2}}, {"mask"}),
+        ({"train_masked": {"lr": 0.2}}, {"train_masked"}),
+        ({"train_sparse": {"lr": 0.2}}, {"train_sparse"}),
+        ({"prune": {"epochs": 2, "lr": 0.2}}, {"prune"}),
+    ],
+    ids=str,
+)
+def test_words_on_training_touch_the_stages_that_heed_them(pipelines, training, touched):
+    assert stages_touched(pipelines(), pipelines(**training)) == touched
+
+
+def test_a_replay_reads_what_its_stage_reads_and_the_network_to_compare_with(miniature):
+    miniature |= {"methods": PIPELINES, "selection_on_test": True}
+    study = study_from(miniature)
+    jobs = {job.folder: job for job in planned_jobs(study) if job.stage == "selection"}
+    seed, within = "digits-digits_cnn-pgd_at/seed0", {}
+    for label in PIPELINES:
+        job = jobs[f"{seed}/{label}-0.9/selection"]
+        wanted = json.loads(job.text)["parameters"]
+        network = one_of(study, label)
+        assert wanted["replays"] == study.deciding_stage(network)
+        assert wanted["plan"] == study.plan(network, wanted["replays"])
+        assert job.inputs["model"] == (f"{network.folder}/model.safetensors",)
+        assert job.inputs["teacher"] == ()
+        within[label] = (wanted.get("method", {}).get("kind"), job.inputs["pruned"])
+        assert wanted.get("sparsity") == (0.9 if "method" in wanted else None)
+    pruned = {label: (f"{seed}/{label}-0.9/pruned/model.safetensors",) for label in PIPELINES}
+    assert within == {
+        **{label: (None, pruned[label]) for label in ("lwm", "hydra", "imp")},
+        **{label: (label, ()) for label in ("rst", "bcsp", "twinrep")},
+    }
