@@ -15,9 +15,11 @@ from thin_ice.files import sha256
 from thin_ice.study.load import study_from
 
 LONGER = {"epochs": 60}  # long enough to be killed in the middle
+SPARSE = {stage: {"epochs": 15} for stage in ("mask", "train_masked", "train_sparse")}
 STUDY = MINIATURE | {
     "seeds": [0],
-    "training": {"dense": LONGER, "prune": LONGER, "finetune": LONGER},
+    "training": {"dense": LONGER, "prune": LONGER, "finetune": LONGER} | SPARSE,
+    "methods": MINIATURE["methods"] | {"imp": {"mask": {"cycles": 3}}, "flying_bird_plus": {}},
     "autoattack": MINIATURE["autoattack"] | {"shard_size": 60, "square_queries": 2000},
 }
 DENSE, RADMM = "dense", "radmm-0.9"
@@ -77,6 +79,12 @@ def chain(tmp_path_factory):
     for method in ("hydra", "radmm"):
         job = study.prune_job(networks[f"{method}-0.9"])
         pruned = add(f"prune-{method}", "prune", job, dataset=dataset, model=dense)
+    job = study.mask_job(networks["imp-0.9"])
+    ticket = add("mask", "mask", job, dataset=dataset)
+    job = study.train_masked_job(networks["imp-0.9"])
+    add("train_masked", "train_masked", job, dataset=dataset, model=ticket)
+    job = study.train_sparse_job(networks["flying_bird_plus-0.9"])
+    add("train_sparse", "train_sparse", job, dataset=dataset)
     job = study.finetune_job(networks[RADMM])
     tuned = add("finetune", "finetune", job, dataset=dataset, model=pruned)
     job = study.autoattack_job(networks[RADMM], 0)
@@ -91,7 +99,10 @@ def chain(tmp_path_factory):
     return stages
 
 
-STAGES = ("dense", "prune-hydra", "prune-radmm", "finetune", "autoattack")
+STAGES = (
+    *("dense", "prune-hydra", "prune-radmm", "finetune", "autoattack"),
+    *("mask", "train_masked", "train_sparse"),
+)
 KILLED = [*((name, signal.SIGKILL, 1) for name in STAGES), ("breaking", signal.SIGKILL, 3)]
 ASKED = [
     ("dense", signal.SIGTERM, 1),

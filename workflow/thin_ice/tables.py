@@ -55,7 +55,7 @@ METHODS = {
     "imp": "thin_ice.pruning.imp:Imp",
     "bcsp": "thin_ice.pruning.bcsp:Bcsp",
     "flying_bird": "thin_ice.pruning.flying_bird:FlyingBird",
-    "flying_bird_plus": "thin_ice.pruning.flying_bird:FlyingBirdPlus",
+    "flying_bird_plus": "thin_ice.pruning.flying_bird_plus:FlyingBirdPlus",
     "twinrep": "thin_ice.pruning.twinrep:TwinRep",
 }
 

@@ -13,13 +13,16 @@ from thin_ice.study.load import study_from
 
 RUN = "digits-digits_cnn-pgd_at"
 # For every way through the stages: nothing is trained while pruning, scores are, looks come before,
-# the dense network teaches, channels go. That each method keeps its laws is tested by itself.
+# the dense network teaches, channels go; a mask is found before training, or moves during it. That
+# each method keeps its laws is tested by itself.
 METHODS = {
     "lwm": {},
     "hydra": {},
     "heracles_radmm": {"trials": 2},
     "pwoa": {},
     "radmm_filter": {"kind": "radmm", "unit": "filter"},
+    "li20": {"mask": {"epochs": 1}},
+    "flying_bird": {"updates": 2},
 }
 STUDY = study_from(
     {
@@ -92,6 +95,9 @@ FILES = {  # what each stage writes beside its record
     "dense": MODEL,
     "prune": MODEL,
     "finetune": MODEL,
+    "mask": MODEL,
+    "train_masked": MODEL,
+    "train_sparse": MODEL,
     "selection": ("selection.csv", "samples.parquet"),
     "autoattack": ("outcomes.parquet", "examples.safetensors", "checks.json"),
     "evaluate": ("samples.parquet", "metrics.json"),
@@ -107,7 +113,7 @@ FILES = {  # what each stage writes beside its record
         *("accuracy.csv", "overestimate.csv", "thin_ice.csv", "curves.csv", "optimality.csv"),
         *("predictors.csv", "thickness.csv", "joint.csv", "classes.csv", "pies.csv"),
         *("overlap.csv", "movement.csv", "sizes.csv", "preservation.csv", "certified.csv"),
-        "samples.parquet",
+        *("training.csv", "samples.parquet"),
     ),
 }
 

@@ -124,6 +124,16 @@ def test_noise_is_gaussian_on_what_is_connected_in_units_of_the_rate(build, sett
         assert ((born == 0) | (born == NEWBORN)).all()
 
 
+def test_a_connection_that_was_just_drawn_has_a_theta_of_1e_12(build, setting):
+    model, pruner, _ = attached(build, setting, sparsity=0.5)
+    for theta in thetas_of(pruner).values():
+        theta[theta > 0] = -1.0  # all die
+    pruner.after_step(model)
+    born = torch.cat([theta[theta > 0] for theta in thetas_of(pruner).values()])
+    assert len(born) == pruner.kept
+    assert torch.equal(born, torch.full_like(born, 1e-12))
+
+
 def test_signs_are_drawn_once_and_weights_keep_them(build, setting):
     model, pruner, optimizer = attached(build, setting)
     signs = {n: m.parametrizations.weight[0].sign.clone() for n, m in pruner.modules.items()}

@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 from thin_ice.attacks.modes import in_mode
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.objectives.pgd_at import PgdAt
-from thin_ice.pruning.flying_bird import (
-    FlyingBird,
-    FlyingBirdPlus,
-    changes,
-    death_rate,
-    mostly,
-    moved,
-    validation_loss,
-)
+from thin_ice.pruning.flying_bird import FlyingBird, death_rate, moved
+from thin_ice.pruning.flying_bird_plus import FlyingBirdPlus, changes, mostly, validation_loss
 from thin_ice.pruning.prune import prune
 from thin_ice.sparsity.masks import kept_count
 from thin_ice.sparsity.prunable import prunable_weights

@@ -108,6 +108,19 @@ def test_channels_of_largest_norm_stay_each_group_with_its_largest(build, settin
     assert sum(int(kept.sum()) for kept in pruner.kept.values()) == kept_count(total, 0.5)
 
 
+def test_of_channels_norms_compare_after_division_by_their_group_s_mean(build, setting):
+    """So that a layer of large weights does not keep all of its channels."""
+    kept = []
+    for scale in (1.0, 100.0):
+        model, pruner = build(0), TwinRep().pruner(0.5, "filter")
+        pruner.attach(model, setting())
+        with torch.no_grad():
+            model.block1.conv.parametrizations.weight.original1.mul_(scale)
+        pruner.finish(model)
+        kept.append(pruner.kept)
+    assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+
+
 def test_weight_decay_is_on_both_factors(build, setting, checkpoint):
     """Without a gradient's pull both shrink alike."""
     model, pruner = build(0), TwinRep().pruner(0.5)

@@ -101,8 +101,8 @@ def _external(study: Study, network: Network, data: dict[str, Files]) -> Planned
 def _selection(study: Study, network: Network) -> PlannedJob:
     masked = study.deciding_stage(network) not in PRUNES
     models = {
-        "pruned": _model(f"{network.folder}/pruned") if masked else (),
         "model": _model(network.folder),
+        "pruned": _model(f"{network.folder}/pruned") if masked else (),
         "teacher": _teacher(study, network),
     }
     return PlannedJob(
