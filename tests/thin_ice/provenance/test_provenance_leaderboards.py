@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from tiny_study import TINY, run_study
+from tiny_study import TINY, run_job, run_study
 
 from thin_ice import tables
 from thin_ice.commands.cli import main
@@ -18,9 +18,10 @@ from thin_ice.provenance.evidence import gather
 from thin_ice.provenance.leaderboards import pruning_benchmark as benchmark
 from thin_ice.provenance.leaderboards.measured import measured
 from thin_ice.provenance.leaderboards.robustbench import model_info
-from thin_ice.provenance.leaderboards.taxonomy import ENTRIES, WITHOUT_ENTRY
+from thin_ice.provenance.leaderboards.taxonomy import ENTRIES, LAST_STEP, WITHOUT_ENTRY
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from
+from thin_ice.study.options import entry
 
 torch.set_num_threads(1)
 
@@ -308,3 +309,105 @@ def test_a_collapse_is_said_beside_its_numbers(as_published):
     numbers = one.numbers | {"collapse": signs}
     found = model_info(replace(one, network=replace(one.network, numbers=numbers)))["footnote"]
     assert "the network has collapsed (at chance); no weight is left in first, second" in found
+
+
+KEYS = ("link_to_paper", "ap_key", "Type of Pipeline:")
+OWN_KEYS = {  # of an entry of the benchmark's taxonomy.json, by its pipeline; blanks are its own
+    "A-Methods Pruning After Training": (
+        *("A: Pretraining ", "A: Finetuning", "A: OneShot (1S) vs Iterative (IT)"),
+    ),
+    "B-Methods Pruning Before Training": (
+        *("B: Pruning step ", "B: Training step ", "B: OneShot (1S) vs Iterative (IT)"),
+    ),
+    "D-Methods Pruning During Training": ("D: Training step ",),
+}
+COMMON_KEYS = ("Pruning structure", "Pruning locality", "Pruning criterion")
+
+
+@pytest.mark.parametrize("kind", ENTRIES)
+def test_an_entry_has_the_benchmarks_keys_in_its_order_and_its_methods_pipeline(kind):
+    found = ENTRIES[kind]
+    pipeline = found["Type of Pipeline:"]
+    assert list(found) == [*KEYS, *OWN_KEYS[pipeline], *COMMON_KEYS]
+    own = entry("methods", kind).constants["pipeline"]
+    assert pipeline.endswith(f"Methods Pruning {own.title()} Training")
+    assert LAST_STEP[pipeline] in found
+    assert all(found.values())
+    steps = [value for key, value in found.items() if "OneShot" in key]
+    assert set(steps) <= {"1S", "IT"}
+
+
+def test_methods_that_share_an_entry_are_of_one_paper():
+    papers = {}
+    for kind, found in ENTRIES.items():
+        papers.setdefault(found["ap_key"], set()).add(entry("methods", kind).constants["paper"])
+    assert all(len(one) == 1 for one in papers.values())
+
+
+TRADES = {"kind": "trades", "steps": 1}
+# Each trained last by the published objective, or by another; nothing here has a dense network.
+APART = {
+    "imp": {"mask": {"epochs": 2, "cycles": 2}},
+    "imp_trades": {
+        **{"kind": "imp", "mask": {"epochs": 2, "cycles": 2}},
+        "train_masked_objective": TRADES,
+    },
+    "rst": {"mask": {"epochs": 1}, "mask_objective": TRADES, "train_masked_objective": TRADES},
+    "twinrep": {},
+    "twinrep_trades": {"kind": "twinrep", "train_sparse_objective": TRADES},
+}
+KINDS = {label: own.get("kind", label) for label, own in APART.items()}
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory):
+    """By method, as on the benchmark's ground: pruned before and during training."""
+    methods = {label: {"claimed": "rst_pgd7"} | own for label, own in APART.items()}
+    autoattack = TINY["autoattack"] | {"attacks": ["apgd-ce"], "shard_size": 30}
+    study = study_from(TINY | {"methods": methods, "autoattack": autoattack})
+    stages = ("study", "dataset", "mask", "train_masked", "train_sparse", "autoattack", "evaluate")
+    jobs = [one for one in planned_jobs(study) if one.stage in stages]
+    jobs = [one for one in jobs if "/dense" not in one.folder]
+    folder = tmp_path_factory.mktemp("apart")
+    for one in jobs:
+        run_job(one, folder)
+    found = {}
+    for one in measured(finished_study(gather(folder), jobs)):
+        resolved = copy.deepcopy(one.study)
+        resolved["models"]["digits_cnn"] |= {"kind": "resnet18", "options": {"width": 64}}
+        network = replace(one.network, numbers=one.numbers | {"dataset": "cifar10"})
+        found[one.method] = replace(one, network=network, study=resolved)
+    return found
+
+
+def differing(found, label):
+    (model,) = benchmark.entries([found[label]])[label]["models"]
+    return [text for text in model["differs"] if "the taxonomy says" in text]
+
+
+def test_what_prunes_before_or_during_training_is_said_to_be_trained_by_another_objective(apart):
+    said = ["it was trained by trades, the taxonomy says Adversarial Training (AT) PGD"]
+    assert differing(apart, "imp_trades") == differing(apart, "twinrep_trades") == said
+    assert differing(apart, "imp") == differing(apart, "twinrep") == []
+
+
+def test_of_rst_no_training_is_said_to_differ_since_nothing_is_trained_under_its_mask(apart):
+    assert apart["rst"].network.objective["kind"] == "trades"
+    assert differing(apart, "rst") == []
+
+
+def test_networks_without_a_dense_ancestor_have_their_entry_unit_and_history(apart):
+    keys = {label: benchmark.model_key(one) for label, one in apart.items()}
+    assert keys == {
+        "imp": "Cosentino19_Cosentino2019The_R18_CIFAR10_US_50",
+        "imp_trades": "Cosentino19_Cosentino2019The_R18_CIFAR10_US_50",
+        "rst": "RST_Fu2021Drawing_R18_CIFAR10_US_50",
+        "twinrep": "TwinRep_Li2023Learning_R18_CIFAR10_US_50",
+        "twinrep_trades": "TwinRep_Li2023Learning_R18_CIFAR10_US_50",
+    }
+    made = {label: [job.stage for job in one.network.history] for label, one in apart.items()}
+    assert made == {label: ["mask"] * (kind != "twinrep") for label, kind in KINDS.items()}
+    for label, one in apart.items():
+        assert one.network.job.stage == ("train_masked" if made[label] else "train_sparse")
+        assert f"pruned by {KINDS[label]} to sparsity 0.5;" in model_info(one)["footnote"]
+        assert benchmark.entries([one])[label]["taxonomy"] == ENTRIES[KINDS[label]]
