@@ -20,6 +20,7 @@ from thin_ice.files import sha256
 from thin_ice.study.cost import STAGES as ON_GPU
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from
+from thin_ice.study.pipelines import ALL as STAGES_OF_METHODS
 from thin_ice.study.watching import log_of
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
@@ -166,6 +167,62 @@ def test_every_job_has_its_log_where_whoever_watches_looks_for_it(tmp_path):
     folder = "results/miniature"
     assert named == {f"{folder}/{job.record}": f"{folder}/{log_of(job)}" for job in jobs}
     assert len({*named.values()}) == len(jobs)
+
+
+# A method of each pipeline; of bcsp the replay of training is planned too.
+THREE = {"seeds": [0], "methods": {"lwm": {}, "imp": {}, "bcsp": {}}, "selection_on_test": True}
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """The commands of a study with the three pipelines, by the folder of their record."""
+    lines = commands(tmp_path_factory.mktemp("three"), **THREE)
+    records = [Path(line[line.index("--record") + 1]) for line in lines]
+    folder = Path("results/miniature")
+    named = zip(records, lines, strict=True)
+    return {str(one.relative_to(folder).parent): line for one, line in named}
+
+
+def test_a_study_of_three_pipelines_has_the_jobs_of_each_and_no_other(three):
+    jobs = {job.folder: job for job in planned_jobs(study_from(MINIATURE | THREE))}
+    assert {folder: line[3] for folder, line in three.items()} == {
+        folder: job.stage for folder, job in jobs.items()
+    }
+    within = f"{RUN}/seed0/"
+    trained = {
+        folder.removeprefix(within): line[3]
+        for folder, line in three.items()
+        if line[3] in ("dense", *STAGES_OF_METHODS)
+    }
+    assert trained == {
+        **{"dense": "dense", "dense_again": "finetune"},
+        **{"lwm-0.9/pruned": "prune", "lwm-0.9": "finetune"},
+        **{"imp-0.9/pruned": "mask", "imp-0.9": "train_masked"},
+        "bcsp-0.9": "train_sparse",
+    }
+
+
+def test_the_rules_give_each_pipelines_jobs_the_inputs_that_the_plan_has(three):
+    """And so no dense network to those that begin without one."""
+    folder = "results/miniature"
+    jobs = {job.folder: job for job in planned_jobs(study_from(MINIATURE | THREE))}
+    for name, line in three.items():
+        job = jobs[name]
+        assert line[line.index("--job") + 1] == job.text
+        for option, files in job.inputs.items():
+            given = line[line.index(f"--{option}") + 1 :][: len(files) or 1]
+            assert [one for one in given if one and one[:2] != "--"] == [
+                f"{folder}/{file}" for file in files
+            ], (name, option)
+        if job.stage in ("mask", "train_masked", "train_sparse"):
+            assert not any("/dense/" in word for word in line)
+
+
+def test_the_jobs_of_every_pipeline_have_their_logs_where_whoever_watches_looks_for_them(three):
+    jobs = planned_jobs(study_from(MINIATURE | THREE))
+    logs = {folder: line[line.index("--log") + 1] for folder, line in three.items()}
+    assert logs == {job.folder: f"results/miniature/{log_of(job)}" for job in jobs}
+    assert len({*logs.values()}) == len(jobs)
 
 
 def test_a_study_with_scratch_has_the_commands_that_read_a_dataset_copy_it_there(tmp_path):

@@ -18,9 +18,12 @@ METHODS = {
     "imp": {"mask": {"epochs": 2, "cycles": 2, "batch_size": 32}},  # train_masked is replayed
     "rst": {"mask": {"epochs": 3, "batch_size": 32, "validate_every": 1}},  # mask is
     "twinrep": {"prune_at": 0.5, "train_sparse": {"validate_every": 1}},  # pruned after two epochs
-    "flying_bird_plus": {"begin": 0.25, "updates": 6},  # looks at validation itself
+    "flying_bird_plus": {  # looks at validation itself, and prunes by what it sees
+        **{"begin": 0, "updates": 12, "window": 1, "drop_more": 1, "grow_more": 1},
+        "train_sparse": {"validate_every": 1},
+    },
 }
-MEASURED = {"imp": [2, 4], "rst": [1, 2, 3], "twinrep": [3, 4], "flying_bird_plus": [2, 4]}
+MEASURED = {"imp": [2, 4], "rst": [1, 2, 3], "twinrep": [3, 4], "flying_bird_plus": [1, 2, 3, 4]}
 REPLAYED = {"imp": "train_masked", "rst": "mask"}
 
 
