@@ -426,3 +426,15 @@ def test_a_bad_file_is_named(tmp_path):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(BadStudy, match="cannot read"):
         study_from_file(tmp_path / "none.yaml")
+
+
+def test_what_only_comes_from_elsewhere_cannot_be_pruned_before_or_during_training(altered):
+    place = {"package": "pyautoattack", "path": "examples/model_test.pt"}
+    altered("models", {"resnet18": {"checkpoint": place}})
+    for kind, pipeline in (("imp", "before"), ("bcsp", "during")):
+        with pytest.raises(BadStudy) as raised:
+            study_from(altered("methods", {"sparse": {"kind": kind}}))
+        said = str(raised.value)
+        assert f"methods.sparse: {kind} prunes {pipeline} training, but every model" in said
+        assert "allowed: methods that prune after training" in said
+    assert study_from(altered("methods", {"lwm": {}}))

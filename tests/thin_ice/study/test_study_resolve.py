@@ -629,13 +629,17 @@ def test_the_analysis_reads_the_history_of_every_network_that_was_trained_here(p
     assert wanted["validation_images"] == 60  # a fifth of 300
 
 
-def test_a_network_from_elsewhere_has_no_history_and_its_counterparts_have(altered):
+def test_a_network_from_elsewhere_has_no_history_and_no_counterpart_is_trained(altered):
     place = {"package": "pyautoattack", "path": "examples/model_test.pt"}
-    study = altered("models", {"resnet18": {"checkpoint": place}})
-    study = study_from(study | {"methods": {"lwm": {}, "bcsp": {}}})
+    altered("models.resnet18", {"checkpoint": place})
+    study = study_from(altered("methods", {"lwm": {}, "bcsp": {}, "imp": {}}))
     job = json.loads(study.analyse_job("digits-resnet18-pgd_at"))["parameters"]
-    assert job["histories"] == [None, "train_sparse", "finetune"]
-    assert [one.variant for one in study.trained_networks()] == ["bcsp-0.9", "lwm-0.9"]
+    assert job["histories"] == [None, "finetune"]
+    theirs = [one for one in study.networks() if study.external(one)]
+    assert [one.variant for one in theirs] == ["dense", "lwm-0.9"]
+    assert [one.variant for one in study.trained_networks() if one in theirs] == ["lwm-0.9"]
+    ours = {one.variant for one in study.networks() if not study.external(one)}
+    assert {"bcsp-0.9", "imp-0.9", "lwm-0.9"} <= ours
 
 
 def test_names_say_when_a_network_was_pruned(pipelines):

@@ -12,7 +12,7 @@ from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.data import extra
 from thin_ice.study.options import entry
 from thin_ice.study.pipelines import STAGES
-from thin_ice.study.plan import AS_IT_CAME, DENSE, DENSE_AGAIN, written
+from thin_ice.study.plan import AS_IT_CAME, DENSE, DENSE_AGAIN, pipeline_of, written
 from thin_ice.study.schema import BadStudy
 
 Tree = dict[str, Any]
@@ -103,7 +103,7 @@ def _words(study: Tree) -> Iterator[tuple[str, Tree]]:
 def _selection(study: Tree) -> None:
     """Checkpoints can only be chosen among epochs."""
     for label, method in study["methods"].items():
-        stages = STAGES[_pipeline(method)]
+        stages = STAGES[pipeline_of(method["kind"])]
         # After training it is fine-tuning that is watched; otherwise whichever stage trains last.
         trains = [stage for stage in stages if method[stage]["epochs"] and stage != "prune"]
         if study["selection_on_test"] and not trains:
@@ -111,10 +111,6 @@ def _selection(study: Tree) -> None:
                 "selection_on_test",
                 f"true, but methods.{label}.{stages[-1]}.epochs is 0; allowed: false",
             )
-
-
-def _pipeline(method: Tree) -> str:
-    return entry("methods", method["kind"]).constants["pipeline"]
 
 
 def _dense_again(study: Tree) -> None:
@@ -131,7 +127,14 @@ def _dense_again(study: Tree) -> None:
 
 
 def _methods(study: Tree) -> None:
+    trained = any(model["checkpoint"] is None for model in study["models"].values())
     for label, method in study["methods"].items():
+        if not trained and (pipeline := pipeline_of(method["kind"])) != "after":
+            raise BadStudy(
+                f"methods.{label}",
+                f"{method['kind']} prunes {pipeline} training, but every model comes from "
+                "elsewhere; allowed: methods that prune after training",
+            )
         units = entry("methods", method["kind"]).constants["units"]
         if method["unit"] not in units:
             raise BadStudy(
@@ -161,7 +164,7 @@ def _limits(study: Tree) -> None:
     """Options of methods and objectives that are numbers with a meaning between limits only."""
     for label, method in study["methods"].items():
         _within(f"methods.{label}", "methods", method)
-        for name in (f"{stage}_objective" for stage in STAGES[_pipeline(method)]):
+        for name in (f"{stage}_objective" for stage in STAGES[pipeline_of(method["kind"])]):
             if method[name]:
                 _within(f"methods.{label}.{name}", "objectives", method[name])
     for label, objective in study["objectives"].items():
@@ -192,7 +195,7 @@ def _teachers(study: Tree) -> None:
                 "allowed: as prune_objective or finetune_objective of a method",
             )
     for label, method in study["methods"].items():
-        if (pipeline := _pipeline(method)) != "after":
+        if (pipeline := pipeline_of(method["kind"])) != "after":
             for name in (f"{stage}_objective" for stage in STAGES[pipeline]):
                 given = method[name]
                 if given and entry("objectives", given["kind"]).constants["teacher"]:
@@ -317,7 +320,7 @@ def _extra(study: Tree) -> None:
     if study["dense_again"]:
         plans["training.finetune"] = study["training"]["finetune"]
     for label, method in study["methods"].items():
-        stages = STAGES[_pipeline(method)]
+        stages = STAGES[pipeline_of(method["kind"])]
         plans |= {f"methods.{label}.{stage}": method[stage] for stage in stages}
     default = {"epochs": 1, "batch_size": study["training"]["dense"]["batch_size"], "extra": 0}
     plans |= {key: default | words for key, words in _words(study)}

@@ -148,9 +148,13 @@ class Study:
         return dense + [made for network in dense for made in self._made_from(network)]
 
     def _made_from(self, dense: Network) -> Iterator[Network]:
-        """The pruned ones, and last the dense one again where it was trained here."""
+        """The pruned ones, and last the dense one again where it was trained here. Where it was not
+        nothing is trained from initialisation: that would have no counterpart.
+        """
         for label, method in self.resolved["methods"].items():
-            if dense.parts[2] in method["objectives"] and dense.seed in method["seeds"]:
+            alone = self.external(dense) and pipeline_of(method["kind"]) != "after"
+            here = dense.parts[2] in method["objectives"] and dense.seed in method["seeds"]
+            if here and not alone:
                 for sparsity in method["sparsities"]:
                     yield Network(dense.run, dense.seed, f"{label}-{written(sparsity)}")
         if self.resolved["dense_again"] and not self.external(dense):
@@ -165,8 +169,7 @@ class Study:
 
     def pipeline(self, network: Network) -> str:
         """When the method of a pruned network prunes: after, before or during training."""
-        kind = self.resolved["methods"][network.method]["kind"]
-        return entry("methods", kind).constants["pipeline"]
+        return pipeline_of(self.resolved["methods"][network.method]["kind"])
 
     def stages(self, network: Network) -> tuple[str, ...]:
         """The stages that make a network, beside those that make one that it begins with."""
@@ -443,6 +446,11 @@ class Study:
         if software := {k: v for k, v in reachable(tuple(reached["modules"])) if k in watched}:
             job["software"] = software
         return canonical_json(job)
+
+
+def pipeline_of(kind: str) -> str:
+    """When a kind of method prunes."""
+    return entry("methods", kind).constants["pipeline"]
 
 
 def _same(objective: Tree, other: Tree) -> bool:
