@@ -169,8 +169,11 @@ def test_every_job_has_its_log_where_whoever_watches_looks_for_it(tmp_path):
     assert len({*named.values()}) == len(jobs)
 
 
-# A method of each pipeline; of bcsp the replay of training is planned too.
-THREE = {"seeds": [0], "methods": {"lwm": {}, "imp": {}, "bcsp": {}}, "selection_on_test": True}
+# Methods of each pipeline, each of which has another of its stages replayed.
+THREE = {
+    **{"seeds": [0], "selection_on_test": True},
+    "methods": {"lwm": {}, "imp": {}, "rst": {}, "bcsp": {}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +201,7 @@ def test_a_study_of_three_pipelines_has_the_jobs_of_each_and_no_other(three):
         **{"dense": "dense", "dense_again": "finetune"},
         **{"lwm-0.9/pruned": "prune", "lwm-0.9": "finetune"},
         **{"imp-0.9/pruned": "mask", "imp-0.9": "train_masked"},
+        **{"rst-0.9/pruned": "mask", "rst-0.9": "train_masked"},
         "bcsp-0.9": "train_sparse",
     }
 
@@ -209,6 +213,8 @@ def test_the_rules_give_each_pipelines_jobs_the_inputs_that_the_plan_has(three):
     for name, line in three.items():
         job = jobs[name]
         assert line[line.index("--job") + 1] == job.text
+        options = {word.removeprefix("--") for word in line if word.startswith("--")}
+        assert options - {"job", "threads", "record", "log", "code"} == set(job.inputs), name
         for option, files in job.inputs.items():
             given = line[line.index(f"--{option}") + 1 :][: len(files) or 1]
             assert [one for one in given if one and one[:2] != "--"] == [
