@@ -124,6 +124,13 @@ def test_imp_prunes_the_same_share_of_what_is_left_after_each_round(build, round
         assert not any((after[name] & ~before[name]).any() for name in before)
 
 
+def test_with_fewer_epochs_than_cycles_imp_has_a_round_an_epoch(build, setting, checkpoint):
+    pruner = NotingImp(Imp(), 0.9)
+    _, found = found_by(build, setting, checkpoint, pruner, epochs=3, cycles=5)
+    assert [number for number, *_ in pruner.begun] == [0, 1, 2]
+    assert [row["eligible"] for row in found.history] == [0, 0, 1]
+
+
 def test_imp_prunes_by_the_magnitudes_that_a_round_ended_with(rounds):
     _, found, pruner = rounds
     masks = [kept for _, kept, *_ in pruner.begun[::2]] + [found.masks]

@@ -344,10 +344,10 @@ def test_checkpoints_cannot_be_chosen_without_epochs(altered):
     ("methods", "named"),
     [
         ({"bcsp": {"train_sparse": {"epochs": 0}}}, "methods.bcsp.train_sparse.epochs"),
-        ({"rst": {"mask": {"epochs": 0}}}, "methods.rst.train_masked.epochs"),
+        ({"rst": {"mask": {"epochs": 0}}}, "methods.rst.mask.epochs"),
         (
             {"imp": {"mask": {"epochs": 0}, "train_masked": {"epochs": 0}}},
-            "methods.imp.train_masked.epochs",
+            "methods.imp.mask.epochs",
         ),
     ],
     ids=["during", "rst", "before"],
@@ -438,3 +438,16 @@ def test_what_only_comes_from_elsewhere_cannot_be_pruned_before_or_during_traini
         assert f"methods.sparse: {kind} prunes {pipeline} training, but every model" in said
         assert "allowed: methods that prune after training" in said
     assert study_from(altered("methods", {"lwm": {}}))
+
+
+def test_a_stage_in_which_a_method_trains_nothing_cannot_be_given_epochs(miniature):
+    for methods, key in (
+        ({"lwm": {"prune": {"epochs": 3}}}, "methods.lwm.prune.epochs"),
+        ({"rst": {"train_masked": {"epochs": 3}}}, "methods.rst.train_masked.epochs"),
+    ):
+        with pytest.raises(BadStudy) as caught:
+            study_from(miniature | {"methods": methods})
+        (kind,) = methods
+        assert str(caught.value) == (
+            f"study: {key}: 3; allowed: 0, {kind} trains nothing in this stage"
+        )

@@ -694,7 +694,6 @@ def stages_touched(before, after):
         ({"train_sparse": {"lr": 0.2}}, {"train_sparse"}),
         ({"prune": {"epochs": 2, "lr": 0.2}}, {"prune"}),
     ],
-    ids=str,
 )
 def test_words_on_training_touch_the_stages_that_heed_them(pipelines, training, touched):
     assert stages_touched(pipelines(), pipelines(**training)) == touched

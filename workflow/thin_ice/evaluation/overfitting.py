@@ -18,6 +18,7 @@ from thin_ice.evaluation.proportions import wilson
 from thin_ice.evaluation.summary import NETWORK
 
 ROBUST, CLEAN = "validation_robust", "validation_clean"
+ALIKE = ["run", "seed", "measure"]  # whose overfitting compares
 COLUMNS = [
     *NETWORK,
     *("stage", "epochs", "measure", "validation_images", "best_epoch", "best_percent"),
@@ -39,7 +40,8 @@ def overfitting_table(
     after benign accuracy alone, clean; the best eligible epoch, its accuracy and the last one's;
     ``overfitting_points``, the difference; accuracy in training in the last epoch, on what the loss
     was taken on, and ``gap_points``, that minus the last on validation; the dense network's
-    overfitting and by how much less this one's is (NaN of the dense networks themselves).
+    overfitting and by how much less this one's is (NaN of the dense networks themselves, and where
+    the two are of different measures). Of equal epochs the best is the one that training keeps.
     """
     rows = [
         {key: name[key] for key in NETWORK} | {"stage": stage} | _overfitting(history, images)
@@ -47,8 +49,8 @@ def overfitting_table(
         if history is not None
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    dense = table[table.variant == "dense"].set_index(["run", "seed"]).overfitting_points
-    keys = list(zip(table.run, table.seed, strict=True))
+    dense = table[table.variant == "dense"].set_index(ALIKE).overfitting_points
+    keys = list(zip(*(table[name] for name in ALIKE), strict=True))
     others = [dense.get(key, math.nan) for key in keys]
     table["dense_overfitting_points"] = np.where(table.variant == "dense", math.nan, others)
     table["cured_points"] = table.dense_overfitting_points - table.overfitting_points
@@ -67,7 +69,7 @@ def _overfitting(history: pd.DataFrame, images: int) -> dict:
     }
     if told.empty:
         return facts
-    best, last = told.loc[told[of].idxmax()], told.iloc[-1]
+    best, last = told.sort_values([of, CLEAN, "epoch"]).iloc[-1], told.iloc[-1]
     low, high = difference_interval(best[of], last[of], images)
     return facts | {
         "best_epoch": int(best.epoch),

@@ -77,12 +77,15 @@ def sentence(points: pd.DataFrame) -> str:
         told.append(f"dense networks lose {_mean(dense)} points of their best robust accuracy")
     for pipeline, name in WHEN.items():
         here = points[points.pipeline == pipeline]
-        less = here.cured_points.dropna()
-        if len(less):
+        beside = here[here.cured_points.notna()]
+        if len(beside):
             told.append(
-                f"those {name} lose {_mean(here.overfitting_points)}, {_mean(less)} less than the "
-                f"dense network of the same seed ({counted(len(less), 'network')})"
+                f"those {name} lose {_mean(beside.overfitting_points)}, "
+                f"{_mean(beside.cured_points)} less than the dense network of the same seed "
+                f"({counted(len(beside), 'network')})"
             )
+        elif len(here):
+            told.append(f"those {name} lose {_mean(here.overfitting_points)}")
     again = points.overfitting_points[points.method == DENSE_AGAIN]
     if len(again):
         told.append(f"dense ones fine-tuned again lose {_mean(again)}")

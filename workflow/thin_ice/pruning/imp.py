@@ -7,7 +7,8 @@ initial weights of the others, and again. After round k of n on the way to spars
 mask, on the network as it was initialised, is then trained once more.
 
 A round is a cycle of the plan of the stage `mask` (``cycles``): the rate's schedule begins again
-with it, and the optimiser forgets. All rounds train with the objective of the run.
+with it, and the optimiser forgets. With fewer epochs than cycles there is a round an epoch. All
+rounds train with the objective of the run.
 The papers' numbers of rounds and epochs are not in what we have; here 5 rounds share 500 epochs.
 """
 
@@ -61,7 +62,8 @@ class ImpPruner(LwmIterativePruner):
         self.rounds = self.round = 0
 
     def attach(self, model: nn.Module, setting: Setting) -> None:
-        self.initial, self.rounds = initial_state(model), setting.plan.cycles
+        self.initial = initial_state(model)
+        self.rounds = min(setting.plan.cycles, max(setting.plan.epochs, 1))
         super().attach(model, setting)
 
     def before_training(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -109,8 +109,13 @@ def _selection(study: Tree) -> None:
         if study["selection_on_test"] and not trains:
             raise BadStudy(
                 "selection_on_test",
-                f"true, but methods.{label}.{stages[-1]}.epochs is 0; allowed: false",
+                f"true, but methods.{label}.{_deciding(stages)}.epochs is 0; allowed: false",
             )
+
+
+def _deciding(stages: tuple[str, ...]) -> str:
+    """The stage that would choose the checkpoint, if it trained: of ``prune``, fine-tuning."""
+    return stages[-1] if stages[0] == "prune" else stages[0]
 
 
 def _dense_again(study: Tree) -> None:

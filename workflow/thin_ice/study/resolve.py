@@ -188,8 +188,11 @@ def _method(label: str, given: Mapping, raw: Mapping) -> Tree:
         training = raw.get("training", {})
         words = shared_with_dense(stage, training.get("dense", {})) | training.get(stage, {})
         words |= given.get(stage, {})
-        if not published.get("epochs", 1):
-            words |= {"epochs": 0}  # a one-shot method trains nothing while it prunes
+        if not published.get("epochs", 1):  # a one-shot method trains nothing while it prunes
+            if asked := given.get(stage, {}).get("epochs"):
+                allowed = f"0, {kind} trains nothing in this stage"
+                raise BadStudy(f"{key}.{stage}.epochs", f"{asked}; allowed: {allowed}")
+            words |= {"epochs": 0}
         resolved[stage] = _plan(published, words, f"{key}.{stage}")
     return resolved
 
