@@ -6,8 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pandas as pd
+import pytest
 import yaml
 from miniature import MINIATURE, REPOSITORY
 
@@ -15,6 +17,8 @@ from thin_ice import tables
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.commands.cli import TOOLS, main
 from thin_ice.commands.methods import left_out_table, methods_table
+from thin_ice.figures import overfitting
+from thin_ice.figures.standing import collapsed_networks
 from thin_ice.files import sha256
 from thin_ice.provenance.finding import Status
 from thin_ice.pruning.left_out import LEFT_OUT
@@ -194,6 +198,43 @@ def test_the_findings_on_methods_are_those_of_the_reference_study():
             in text
         )
     assert f"a file {one.bytes_dense / one.bytes_stored:.1f} times smaller" in text
+
+
+NOT_AFTER = ("before", "during")  # training
+
+
+def test_the_table_of_methods_before_and_during_training_is_that_of_the_reference_study():
+    accuracy = of_methods("accuracy.csv").loc[lambda rows: rows.pipeline.isin(NOT_AFTER)]
+    robust = accuracy.autoattack_percent.map("{:.1f}".format)
+    told = {}
+    for line in README.splitlines():
+        if found := re.fullmatch(r"\| `(\w+)` \| (before|during) \| (.+) \|", line):
+            name, pipeline, numbers = found.groups()
+            told[name] = [pipeline, *numbers.split(" | ")]
+    assert set(told) == set(accuracy.index.get_level_values("method"))
+    for name, (pipeline, *numbers) in told.items():
+        rows = accuracy.loc[name]
+        assert set(rows.pipeline) == {pipeline}
+        here = robust[name].droplevel("seed")
+        first = 0.5 if set(rows.unit) == {"filter"} else 0.9
+        assert numbers == [here.get(sparsity, "–") for sparsity in (first, 0.95, 0.99)], name
+
+
+def overfitting_of(study):
+    folder = REPOSITORY / "results/reference" / study
+    (table,) = folder.glob("*/analysis/training.csv")
+    rows = pd.read_csv(table)
+    return overfitting.table(SimpleNamespace(training=rows))
+
+
+@pytest.mark.parametrize("study", ["overfitting", "methods"])
+def test_what_is_said_of_robust_overfitting_is_what_the_reports_say(study):
+    accuracy = next((REPOSITORY / "results/reference" / study).glob("*/analysis/accuracy.csv"))
+    gone = collapsed_networks(pd.read_csv(accuracy))[["run", "seed", "method", "sparsity"]]
+    table = overfitting_of(study)
+    keys = list(zip(*(table[name] for name in gone.columns), strict=True))
+    left = table[[key not in set(gone.itertuples(index=False, name=None)) for key in keys]]
+    assert overfitting.sentence(left) in " ".join(README.split())
 
 
 def test_the_reference_outputs_are_what_their_records_say():
