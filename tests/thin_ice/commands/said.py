@@ -4,10 +4,11 @@ A function a sentence; those that speak of bins or bars read the CSV behind thei
 itself held against the samples.
 """
 
+import csv
 import json
 import math
 from dataclasses import dataclass
-from statistics import mean, median
+from statistics import mean, median, stdev
 
 import by_hand as hand
 import numpy as np
@@ -46,11 +47,13 @@ from reproduced import (
     proved_at,
     selection,
     shown,
+    shown_interval,
     smoothed_at,
     values_of,
     views,
 )
 from safetensors.numpy import load_file
+from scipy.stats import t as student
 
 BY_PRUNING, BY_CONTROL = "comparison", "control"
 NO_CONTROL = "there is no control"
@@ -113,6 +116,40 @@ def accuracy(report):
         f"Over {counted(len(made), 'pruned network')}, clean accuracy is {of(made, 'correct')} and "
         f"AutoAttack accuracy {of(made, 'robust')}; unpruned it is {of(before, 'correct')} and "
         f"{of(before, 'robust')}."
+    )
+
+
+def history_of(network):
+    """Robust accuracy of the validated epochs, from the network's own history."""
+    with (network.folder / "history.csv").open() as file:
+        told = [row["validation_robust"] for row in csv.DictReader(file)]
+    return [float(value) for value in told if value]
+
+
+def lost_points(network):
+    robust = history_of(network)
+    return 100 * (max(robust) - robust[-1])
+
+
+def with_student(values):
+    if len(values) < 3:
+        return shown(mean(values), 1)
+    half = student.ppf(0.975, len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    return shown_interval(mean(values), mean(values) - half, mean(values) + half, 1)
+
+
+def overfitting(report):
+    before = {one.seed: lost_points(one) for one in dense(report.networks)}
+    after = [one for one in pruned(report.networks) if one.seed in before]
+    again = [lost_points(one) for one in report.networks if one.method == "dense_again"]
+    lost = [lost_points(one) for one in after]
+    less = [before[one.seed] - points for one, points in zip(after, lost, strict=True)]
+    return sentence(
+        f"dense networks lose {with_student([*before.values()])} points of their best robust "
+        "accuracy",
+        f"those fine-tuned after pruning lose {with_student(lost)}, {with_student(less)} less than "
+        f"the dense network of the same seed ({counted(len(less), 'network')})",
+        f"dense ones fine-tuned again lose {with_student(again)}",
     )
 
 
@@ -490,7 +527,16 @@ def smoothed(report):
 
 ABSENT = {"mismatch": "Every network was fine-tuned with the objective that trained it"}
 FIGURES = (
-    *(accuracy, overestimate, mechanisms, security, densities, distances, loss_by_distance),
+    *(
+        accuracy,
+        overfitting,
+        overestimate,
+        mechanisms,
+        security,
+        densities,
+        distances,
+        loss_by_distance,
+    ),
     *(preservation, certified, smoothed),
     *(thickness, auroc, rivals, twins, classes, overlap, movement),
 )

@@ -892,6 +892,21 @@ def test_every_figures_sentence_says_what_the_samples_say(report, say):
     same_text(report.said[say.__name__][0], said.figure_sentence(report, say))
 
 
+def test_the_table_of_training_is_of_each_networks_own_history(report):
+    rows = {(row["network"], row["seed"]): row for row in report.table("training")}
+    assert len(rows) == len(report.networks)
+    for network in report.networks:
+        row = rows[name_of(network.method, network.sparsity), str(network.seed)]
+        robust, lost = said.history_of(network), said.lost_points(network)
+        assert row["best (%)"] == shown(100 * max(robust), 1)
+        assert row["last (%)"] == shown(100 * robust[-1], 1)
+        assert row["robust overfitting (points)"].split()[0] == shown(lost, 1)
+        assert row["pruned"] == ("after" if network.sparsity else "–")
+        if network.variant != "dense":
+            cured = said.lost_points(report.network(network.seed, "dense")) - lost
+            assert math.isclose(float(row["cured (points)"]), cured, abs_tol=0.051)
+
+
 def test_every_figure_has_its_sentence_reproduced(report):
     assert {one.__name__ for one in said.FIGURES} | {*said.ABSENT} == set(EXHIBITS)
 
