@@ -10,6 +10,7 @@ import pytest
 from thin_ice import tables
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.study.options import NO_DEFAULT, entry, read_class
+from thin_ice.study.pipelines import STAGES
 from thin_ice.training.plan import Plan
 
 LINES = [(table, name) for table, lines in tables.TABLES.items() for name in lines]
@@ -18,7 +19,7 @@ MEMBERS = {
     "architectures": {"build"},
     "objectives": {"goal", "teacher", "loss", "perturb", "withstands"},
     "distance_attacks": {"search", "norms", "misclassified"},
-    "methods": {"pruner", "units", "claimed", "prune_plan", "finetune_plan"},
+    "methods": {"pruner", "pipeline", "criterion", "paper", "units", "claimed"},
 }
 
 
@@ -92,8 +93,8 @@ def test_a_method_names_a_known_protocol_and_plans_that_a_plan_can_hold(name):
     method = tables.load("methods", name)
     assert method.claimed in PROTOCOLS
     assert set(method.units) <= {"weight", "filter", "channel", "column"}
-    for published in (method.prune_plan, method.finetune_plan):
-        assert isinstance(Plan(**published), Plan)
+    for stage in STAGES[method.pipeline]:
+        assert isinstance(Plan(**getattr(method, f"{stage}_plan")), Plan)
 
 
 def test_the_reader_sees_class_variables_at_all():

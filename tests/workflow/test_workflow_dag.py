@@ -233,7 +233,8 @@ def test_the_jobs_of_every_pipeline_have_their_logs_where_whoever_watches_looks_
 
 def test_a_study_with_scratch_has_the_commands_that_read_a_dataset_copy_it_there(tmp_path):
     scratch = {"scratch": "${SCRATCH}/of $USER"}  # what Snakemake may not take for a wildcard
-    words = commands(tmp_path, resources=scratch, selection_on_test=True)
+    methods = {"lwm": {}, "imp": {}, "bcsp": {}}
+    words = commands(tmp_path, resources=scratch, selection_on_test=True, methods=methods)
     assert {line[3] for line in words if "--scratch" in line} == set(ON_GPU)
     assert all(("--dataset" in line) == ("--scratch" in line) for line in words)
     given = {line[line.index("--scratch") + 1] for line in words if "--scratch" in line}

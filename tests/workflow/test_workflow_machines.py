@@ -22,6 +22,7 @@ SLURM = ["--profile", str(REPOSITORY / "slurm")]
 EXAMPLE = REPOSITORY / "slurm/site.example.yaml"
 ON_CPU = {"dataset", "analyse", "report"}
 STUDY = MINIATURE | {"seeds": [0, 1, 2, 3], "methods": {"lwm": {}}, "selection_on_test": True}
+EVERY_RULE = STUDY | {"methods": {"lwm": {}, "imp": {}, "bcsp": {}}}
 
 
 def words(folder, *arguments, study=STUDY):
@@ -45,7 +46,7 @@ def by_rule(jobs):
 def on_slurm(tmp_path_factory):
     """What jobs ask a cluster for without a site, and with the example's."""
     folder = tmp_path_factory.mktemp("slurm")
-    line = words(folder, *SLURM)
+    line = words(folder, *SLURM, study=EVERY_RULE)
     named = {"THIN_ICE_SITE": str(EXAMPLE)}
     return [by_rule(planned_resources(folder, line, **one)) for one in ({}, named)]
 

@@ -26,6 +26,10 @@ PUBLISHED = {  # eps, step size, steps, restarts, start, mode, loss, attack
     "harp_apgd50": (0.031, 0.062, 50, 5, "uniform", "eval", "ce", "apgd"),
     "mad_pgd30": (0.03, 0.0023, 30, 1, "uniform", "eval", "ce", "pgd"),
     "flyingbird_pgd20": (8 / 255, 2 / 255, 20, 1, "uniform", "eval", "ce", "pgd"),
+    "twinrep_pgd20": (0.031, 0.0078, 20, 1, "uniform", "eval", "ce", "pgd"),
+    "li20_pgd100": (8 / 255, 2 / 255, 100, 1, "uniform", "eval", "ce", "pgd"),
+    "lottery_pgd10": (8 / 255, 2 / 255, 10, 1, "uniform", "eval", "ce", "pgd"),
+    "rst_pgd7": (8 / 255, 10 / 255, 7, 1, "uniform", "eval", "ce", "pgd"),
     "sehwag19": (0.031, 0.0078, 10, 1, "uniform", "eval", "ce", "pgd"),
 }
 FIELDS = ("eps", "step_size", "steps", "restarts", "start", "mode", "loss", "attack")

@@ -9,7 +9,9 @@ from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.attacks.switches import returns_last, switched
 
 EPS = 8 / 255
-ALWAYS = {"steps", "train_mode"}  # all have fewer than 100 steps and attack in evaluation mode
+ALWAYS = {"steps", "train_mode"}  # most have fewer than 100 steps, all attack in evaluation mode
+LONG = {"li20_pgd100"}
+JUMPS = ("harp_fgsm", "rst_pgd7")  # whose steps are as long as the radius, or longer
 MISSING = {  # by protocol, the mechanisms with a switch beside those
     "hydra_pgd10": {"eps", "restarts", "loss"},
     "hydra_pgd50": {"eps", "restarts", "loss"},
@@ -22,6 +24,10 @@ MISSING = {  # by protocol, the mechanisms with a switch beside those
     "harp_apgd50": {"eps", "restarts", "loss"},
     "mad_pgd30": {"eps", "restarts", "loss"},
     "flyingbird_pgd20": {"restarts", "loss"},
+    "twinrep_pgd20": {"eps", "restarts", "loss"},
+    "li20_pgd100": {"restarts", "loss"},
+    "lottery_pgd10": {"restarts", "loss"},
+    "rst_pgd7": {"restarts", "loss"},
     "sehwag19": {"eps", "restarts", "loss"},
 }
 CHANGES = {  # what a switch may change
@@ -36,7 +42,8 @@ CHANGES = {  # what a switch may change
 @pytest.mark.parametrize("eps", [EPS, 0.2])
 def test_every_protocol_has_exactly_the_switches_that_it_is_not_sound_in(eps):
     found = {name: set(switched(p.scaled(eps), eps)) for name, p in PROTOCOLS.items()}
-    assert found == {name: ALWAYS | more for name, more in MISSING.items()}
+    expected = {name: ALWAYS | more for name, more in MISSING.items()}
+    assert found == expected | {name: expected[name] - {"steps"} for name in LONG}
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -45,8 +52,10 @@ def test_a_switch_changes_its_own_mechanism_alone(name):
     for switch, protocol in switched(claimed, 0.2).items():
         before, after = asdict(claimed), asdict(protocol)
         allowed = CHANGES[switch]
-        if name == "harp_fgsm":  # whose step is the radius and whose start is no draw
-            allowed = allowed | {"steps": {"step_size"}, "restarts": {"start"}}.get(switch, set())
+        if name in JUMPS and switch == "steps":
+            allowed = allowed | {"step_size"}
+        if name == "harp_fgsm" and switch == "restarts":  # whose start is no draw
+            allowed = allowed | {"start"}
         assert {key for key in before if before[key] != after[key]} == allowed
 
 
@@ -54,8 +63,10 @@ def test_a_switch_changes_its_own_mechanism_alone(name):
 def test_a_switch_goes_to_the_sound_choice(name):
     claimed = PROTOCOLS[name].scaled(0.2)
     found = switched(claimed, 0.2)
-    assert found["steps"].steps == 100
-    if claimed.attack == "pgd":
+    assert ("steps" in found) == (name not in LONG)
+    if "steps" in found:
+        assert found["steps"].steps == 100
+    if "steps" in found and claimed.attack == "pgd":
         assert found["steps"].step_size < 0.26 * claimed.eps
     if "restarts" in found:
         assert (found["restarts"].restarts, found["restarts"].start) == (10, "uniform")

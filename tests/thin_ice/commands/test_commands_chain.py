@@ -122,7 +122,7 @@ def test_the_resolved_study_is_saved_as_it_is(root):
 
 
 def test_models_carry_their_masks_from_pruning_to_fine_tuning(root):
-    for name in METHODS:
+    for name in set(METHODS) - {"flying_bird"}:  # whose masks move as long as it is trained
         folder = root / RUN / "seed0" / f"{name}-0.5"
         pruned = load_model(folder / "pruned" / "model.safetensors")
         tuned = load_model(folder / "model.safetensors")
