@@ -103,7 +103,12 @@ STAGES = (
     *("dense", "prune-hydra", "prune-radmm", "finetune", "autoattack"),
     *("mask", "train_masked", "train_sparse"),
 )
-KILLED = [*((name, signal.SIGKILL, 1) for name in STAGES), ("breaking", signal.SIGKILL, 3)]
+LIKE_OTHERS = ("prune-hydra", "finetune", "train_masked")  # of which one way is killed already
+KILLED = [
+    *((name, signal.SIGKILL, 1) for name in STAGES if name not in LIKE_OTHERS),
+    *(pytest.param(name, signal.SIGKILL, 1, marks=pytest.mark.heavy) for name in LIKE_OTHERS),
+    ("breaking", signal.SIGKILL, 3),
+]
 ASKED = [
     ("dense", signal.SIGTERM, 1),
     ("prune-radmm", signal.SIGINT, 1),

@@ -71,7 +71,7 @@ def test_the_cascade_s_verdicts_are_those_of_one_call_sample_by_sample(
     ("version", "threat", "samples"),
     [
         ("standard", ThreatModel("L1", 1.0), 16),
-        ("plus", LINF, 12),
+        pytest.param("plus", LINF, 12, marks=pytest.mark.heavy),
         ("rand", L2, 30),
     ],
 )
