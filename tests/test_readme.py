@@ -217,6 +217,10 @@ def test_the_table_of_methods_before_and_during_training_is_that_of_the_referenc
         here = robust[name].droplevel("seed")
         first = 0.5 if set(rows.unit) == {"filter"} else 0.9
         assert numbers == [here.get(sparsity, "–") for sparsity in (first, 0.95, 0.99)], name
+    of_weights = accuracy[accuracy.unit == "weight"].overestimate_points
+    assert {group.idxmax()[0] for _, group in of_weights.groupby("sparsity")} == {"rst"}
+    least, most = of_weights["rst"].min(), of_weights["rst"].max()
+    assert f"most** of them, by {least:.1f} to {most:.1f} points" in README
 
 
 def test_what_is_said_of_robust_overfitting_is_what_the_report_says():
