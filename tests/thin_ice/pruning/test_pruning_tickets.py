@@ -266,6 +266,17 @@ def test_rst_trains_scores_and_nothing_else(build, setting, checkpoint):
     assert not all(torch.equal(found.masks[n], m) for n, m in untrained.masks.items())
 
 
+def test_rst_s_batch_norm_neither_scales_nor_shifts_however_it_was_initialised(build, setting):
+    model = build(0)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.weight.fill_(0.5)
+            norm.bias.fill_(0.1)
+    Rst().pruner(0.8).attach(model, setting())
+    assert all(bool((norm.weight == 1).all()) and not norm.bias.any() for norm in norms)
+
+
 def test_a_ticket_is_trained_under_its_mask_from_where_it_was_left(
     build, setting, checkpoint, tmp_path
 ):
