@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol
 from torch import Tensor, nn
 
 from thin_ice.sparsity.masks import Masks
+from thin_ice.sparsity.prunable import Layers, prunable_weights
 from thin_ice.training.hooks import Hooks
 from thin_ice.training.setting import Setting
 
@@ -65,6 +66,12 @@ class Method(Protocol):
         a layer's filters or channels.
         """
         ...
+
+
+def magnitudes(model: nn.Module, layers: Layers) -> dict[str, Tensor]:
+    """|w| of each prunable weight as the network computes with it, by name, without its graph."""
+    weights = detached(prunable_weights(model, layers))
+    return {name: weight.abs() for name, weight in weights.items()}
 
 
 def detached(weights: dict[str, nn.Parameter]) -> dict[str, Tensor]:

@@ -16,11 +16,10 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from thin_ice.pruning.base import Pruner, detached
+from thin_ice.pruning.base import Pruner, magnitudes
 from thin_ice.pruning.rewind import initial_state, rewind
 from thin_ice.sparsity.masks import ALLOCATIONS, Masks
 from thin_ice.sparsity.parametrizations import fix_masks
-from thin_ice.sparsity.prunable import prunable_weights
 from thin_ice.training.setting import Setting
 
 
@@ -66,9 +65,8 @@ class Li20Pruner(Pruner):
         self.initial = initial_state(model)
 
     def finish(self, model: nn.Module) -> Masks:
-        weights = detached(prunable_weights(model, self.options.layers))
-        magnitudes = {name: weight.abs() for name, weight in weights.items()}
-        masks = ALLOCATIONS[self.options.allocation](magnitudes, self.sparsity)
+        scores = magnitudes(model, self.options.layers)
+        masks = ALLOCATIONS[self.options.allocation](scores, self.sparsity)
         rewind(model, self.initial)
         fix_masks(model, masks)
         return masks

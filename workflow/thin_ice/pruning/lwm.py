@@ -11,10 +11,9 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from thin_ice.pruning.base import Pruner
+from thin_ice.pruning.base import Pruner, magnitudes
 from thin_ice.sparsity.masks import ALLOCATIONS, Masks
 from thin_ice.sparsity.parametrizations import fix_masks
-from thin_ice.sparsity.prunable import prunable_weights
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,7 @@ class LwmPruner(Pruner):
         self.options, self.sparsity = options, sparsity
 
     def finish(self, model: nn.Module) -> Masks:
-        weights = prunable_weights(model, self.options.layers)
-        magnitudes = {name: weight.detach().abs() for name, weight in weights.items()}
-        masks = ALLOCATIONS[self.options.allocation](magnitudes, self.sparsity)
+        scores = magnitudes(model, self.options.layers)
+        masks = ALLOCATIONS[self.options.allocation](scores, self.sparsity)
         fix_masks(model, masks)
         return masks

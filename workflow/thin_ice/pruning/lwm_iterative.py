@@ -25,7 +25,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from thin_ice.pruning.base import Pruner, detached
+from thin_ice.pruning.base import Pruner, magnitudes
 from thin_ice.sparsity.channel_budgets import kept_channels
 from thin_ice.sparsity.channels import ChannelGroup, channel_groups, group_masks, row_norms
 from thin_ice.sparsity.masks import ALLOCATIONS, Masks
@@ -114,8 +114,7 @@ class LwmIterativePruner(Pruner):
         put_masks(model, self._masks(model))
 
     def _scores(self, model: nn.Module) -> dict[str, Tensor]:
-        weights = detached(prunable_weights(model, self.options.layers))
-        return {name: weight.abs() for name, weight in weights.items()}
+        return magnitudes(model, self.options.layers)
 
     def _keep(self, scores: dict[str, Tensor], sparsity: float) -> Masks:
         return ALLOCATIONS[self.options.allocation](scores, sparsity)

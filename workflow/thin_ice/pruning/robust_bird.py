@@ -19,10 +19,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from thin_ice.pruning.base import Pruner, detached
+from thin_ice.pruning.base import Pruner, magnitudes
 from thin_ice.sparsity.masks import ALLOCATIONS, Masks, global_masks
 from thin_ice.sparsity.parametrizations import fix_masks
-from thin_ice.sparsity.prunable import prunable_weights
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,7 @@ class RobustBirdPruner(Pruner):
         self.recent: list[Masks] = []
 
     def after_epoch(self, model: nn.Module, epoch: int) -> None:
-        convolutions = detached(prunable_weights(model, "convolutions"))
-        magnitudes = {name: weight.abs() for name, weight in convolutions.items()}
-        masks = global_masks(magnitudes, self.sparsity)
+        masks = global_masks(magnitudes(model, "convolutions"), self.sparsity)
         self.recent = [*self.recent, masks][-self.options.window - 1 :]
 
     @property
@@ -88,9 +85,8 @@ class RobustBirdPruner(Pruner):
         return all(mask_distance(newest, one) < self.options.distance for one in before)
 
     def finish(self, model: nn.Module) -> Masks:
-        weights = detached(prunable_weights(model, self.options.layers))
-        magnitudes = {name: weight.abs() for name, weight in weights.items()}
-        masks = ALLOCATIONS[self.options.allocation](magnitudes, self.sparsity)
+        scores = magnitudes(model, self.options.layers)
+        masks = ALLOCATIONS[self.options.allocation](scores, self.sparsity)
         fix_masks(model, masks)
         return masks
 

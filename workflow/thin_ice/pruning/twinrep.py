@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from thin_ice.pruning.base import Pruner
+from thin_ice.pruning.base import Pruner, magnitudes
 from thin_ice.sparsity.channel_budgets import kept_channels
 from thin_ice.sparsity.channels import ChannelGroup, channel_groups, group_masks, row_norms
 from thin_ice.sparsity.factors import FactorPair, MixedRows
@@ -88,9 +88,8 @@ class TwinRepPruner(Pruner):
         put_masks(model, self._masks(model))
 
     def _choose(self, model: nn.Module) -> Masks:
-        weights = prunable_weights(model, self.options.layers)
-        magnitudes = {name: weight.abs() for name, weight in weights.items()}
-        return ALLOCATIONS[self.options.allocation](magnitudes, self.sparsity)
+        scores = magnitudes(model, self.options.layers)
+        return ALLOCATIONS[self.options.allocation](scores, self.sparsity)
 
     def _masks(self, model: nn.Module) -> Masks:
         """By parameter name, of all that is pruned."""

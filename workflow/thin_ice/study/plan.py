@@ -179,7 +179,11 @@ class Study:
 
     def trained_networks(self) -> list[Network]:
         """The networks that were trained here, of which there is a history."""
-        return [one for one in self.networks() if one.variant != DENSE or not self.external(one)]
+        return [one for one in self.networks() if self.trained_here(one)]
+
+    def trained_here(self, network: Network) -> bool:
+        """Whether it is not a dense network from elsewhere."""
+        return network.variant != DENSE or not self.external(network)
 
     def history(self, network: Network) -> str:
         """The history, below the study's folder, of the stage that chose its checkpoint."""
@@ -371,10 +375,11 @@ class Study:
 
     def analyse_job(self, run: str) -> str:
         networks = [one for one in self.networks() if one.run == run]
-        trained = self.trained_networks()
         parameters = {
             "networks": [self.names(one) for one in networks],
-            "histories": [self.deciding_stage(one) if one in trained else None for one in networks],
+            "histories": [
+                self.deciding_stage(one) if self.trained_here(one) else None for one in networks
+            ],
             "validation_images": self.validation_images(networks[0].parts[0]),
             "threat": self.resolved["threat"],
             "certification": self.resolved["certification"],
