@@ -852,10 +852,10 @@ def test_a_new_network_is_not_made(checkout):
 
 def test_a_changed_line_is_named_by_file_and_number(checkout):
     file = "pruning/lwm.py"
-    _, old = checkout.line(file, ".detach().abs()")
+    _, old = checkout.line(file, "(model, self.options.layers)")
     checkout.replace(file, '"""LWM', '"""A longer docstring.\n\n\nLWM')
-    checkout.replace(file, ".detach().abs()", ".detach().square()")
-    number, new = checkout.line(file, ".detach().square()")
+    checkout.replace(file, "(model, self.options.layers)", '(model, "all")')
+    number, new = checkout.line(file, '(model, "all")')
     reasons = checkout.reasons()
     change = (f"thin_ice/{file}:{number}", old, new)
     assert reasons[f"{RUN}/seed0/lwm-0.9/pruned"] == [("code", *change)]

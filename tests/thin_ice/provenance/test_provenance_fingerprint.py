@@ -115,7 +115,7 @@ def test_an_edit_in_a_module_that_the_job_reaches_counts(house, before, name):
 
 @pytest.mark.parametrize(
     ("words", "others"),
-    [("weight.detach().abs()", "weight.detach().square()"), ('"layer"  #', '"global"  #')],
+    [("(model, self.options.layers)", '(model, "all")'), ('"layer"  #', '"global"  #')],
 )
 def test_one_other_word_in_the_code_counts(house, before, words, others):
     assert words in (house.root / "pruning/lwm.py").read_text()
