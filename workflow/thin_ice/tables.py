@@ -29,6 +29,8 @@ OBJECTIVES = {
     "pgd_at": "thin_ice.objectives.pgd_at:PgdAt",
     "trades": "thin_ice.objectives.trades:Trades",
     "mart": "thin_ice.objectives.mart:Mart",
+    "n_fgsm": "thin_ice.objectives.n_fgsm:NFgsm",
+    "free_at": "thin_ice.objectives.free_at:FreeAt",
     "self_distillation": "thin_ice.objectives.self_distillation:SelfDistillation",
     "ibp": "thin_ice.objectives.ibp:Ibp",
     "crown_ibp": "thin_ice.objectives.crown_ibp:CrownIbp",

@@ -137,6 +137,20 @@ def test_without_an_epoch_to_choose_there_is_no_number(robust, eligible):
     assert np.isnan(found.cured_points)
 
 
+def test_catastrophic_overfitting_is_told_from_the_history():
+    told = history([0.4, 0.5, 0.1, 0.0])
+    assert np.isnan(row([0.4, 0.5, 0.1, 0.0]).catastrophic_epoch)
+    found = [
+        overfitting_table([named("dense")], ["dense"], [one], IMAGES).catastrophic_epoch.item()
+        for one in (
+            told.assign(validation_single_step=[0.5, 0.6, 0.9, 0.9]),
+            told.assign(validation_single_step=[0.5, 0.6, 0.1, 0.1]),
+            told.assign(validation_single_step=NAN),
+        )
+    ]
+    assert found == pytest.approx([3, NAN, NAN], nan_ok=True)
+
+
 def study():
     """Two runs of two seeds, each with a dense network and two others that lose less."""
     lost = {}

@@ -18,6 +18,8 @@ PASSES = {  # of the training network per step, all in training mode
     "pgd_at": 1,
     "trades": 2,
     "mart": 2,
+    "n_fgsm": 2,  # its attack is in training mode, as published
+    "free_at": 2,  # where nobody keeps its perturbation, which it then makes in training mode
     "self_distillation": 1,
     "ibp": 1,
     "crown_ibp": 1,
@@ -65,6 +67,8 @@ def test_correct_counts_predictions_and_stays_out_of_the_graph(network, images, 
         ("trades", True),
         ("pgd_at", False),
         ("mart", False),
+        ("n_fgsm", False),
+        ("free_at", False),
         ("self_distillation", True),
         ("ibp", True),
         ("crown_ibp", True),
@@ -139,7 +143,7 @@ def test_perturbing_is_done_in_evaluation_mode_and_moves_no_statistics(
 
 
 @walks
-def test_batch_norm_sees_each_pass_of_the_loss_once_and_none_of_the_attack(
+def test_batch_norm_sees_each_pass_of_the_loss_and_none_of_an_attack_in_evaluation_mode(
     network, images, labels, step, name
 ):
     before = int(network.block1.bn.num_batches_tracked)

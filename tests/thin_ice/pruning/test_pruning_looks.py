@@ -117,7 +117,7 @@ def test_looks_are_saved_every_so_often(build, chosen, checkpoint, monkeypatch):
 
 def test_a_look_sees_each_training_sample_once_an_epoch_and_the_same_again(setting):
     chosen = setting(batch_size=10, augment="crop_flip")
-    assert chosen.steps_per_epoch == 4
+    assert chosen.batches_per_epoch == 4
     batches = [chosen.batch(number) for number in range(8)]
     for epoch in (batches[:4], batches[4:]):
         labels = torch.cat([labels for _, labels in epoch])

@@ -115,10 +115,12 @@ STEPPED = [  # objectives with an adversary of few steps, where they have one, a
 @pytest.mark.parametrize("given", STEPPED, ids=lambda one: one["kind"])
 def test_a_step_of_training_costs_what_is_estimated_or_less(given, network, build, images, labels):
     objective = tables.load("objectives", given["kind"])(**given["options"])
-    step = Step(ThreatModel("Linf", 0.1), generator("cpu", 0), 0.5, build(1).eval())
+    teacher, memory = build(1).eval(), {}
+    step = Step(ThreatModel("Linf", 0.1), generator("cpu", 0), 0.5, teacher, memory=memory)
 
     def run():
-        objective.loss(network.train(), images, labels, step).value.backward()
+        for _ in range(objective.replays):
+            objective.loss(network.train(), images, labels, step).value.backward()
 
     estimate = cost.training_passes(given, len(images), 10)
     assert LEAST < passes(run, network, images) / estimate <= 1

@@ -8,6 +8,7 @@ import torch
 
 from thin_ice import interruption, tables
 from thin_ice.checkpoint import Checkpoint
+from thin_ice.objectives.free_at import FreeAt
 from thin_ice.objectives.natural import Natural
 from thin_ice.objectives.trades import Trades
 from thin_ice.pruning.prune import prune
@@ -120,7 +121,11 @@ def assert_same_checkpoint(first, second):
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("objective", [Natural(), Trades(steps=1)], ids=["natural", "trades"])
+@pytest.mark.parametrize(
+    "objective",
+    [Natural(), Trades(steps=1), FreeAt(replays=2)],
+    ids=["natural", "trades", "free_at"],
+)
 def test_a_killed_training_ends_where_an_uninterrupted_one_ends(
     build, setting, tmp_path, objective, optimizer, moment
 ):

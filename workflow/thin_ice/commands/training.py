@@ -20,6 +20,7 @@ from thin_ice.training.setting import Setting
 
 COLUMNS = (
     *("epoch", "lr", "loss", "train_accuracy", "validation_clean", "validation_robust"),
+    "validation_single_step",  # of objectives that train against one step alone
     "eligible",  # 1: the epoch might have been chosen
 )
 

@@ -6,6 +6,9 @@ The best of many epochs is never below the last, so the difference is 0 or more 
 differ by chance alone, in dense networks as in sparse ones. Its interval takes the two accuracies
 for independent (Newcombe 1998); they are of the same images, so it is too wide rather than too
 narrow. It holds training fixed: other seeds would vary more.
+
+Catastrophic overfitting, of training against a single step, is another thing: by the rule of
+`thin_ice.catastrophe`, from the same history.
 """
 
 import math
@@ -14,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from thin_ice.catastrophe import catastrophic_epoch
 from thin_ice.evaluation.proportions import wilson
 from thin_ice.evaluation.summary import NETWORK
 
@@ -23,7 +27,8 @@ COLUMNS = [
     *NETWORK,
     *("stage", "epochs", "measure", "validation_images", "best_epoch", "best_percent"),
     *("last_percent", "overfitting_points", "overfitting_low", "overfitting_high"),
-    *("train_percent", "gap_points", "dense_overfitting_points", "cured_points"),
+    *("train_percent", "gap_points", "catastrophic_epoch"),
+    *("dense_overfitting_points", "cured_points"),
 ]
 
 
@@ -39,9 +44,10 @@ def overfitting_table(
     Columns: the network's names; ``stage``; its epochs; ``measure``, robust or, where training was
     after benign accuracy alone, clean; the best eligible epoch, its accuracy and the last one's;
     ``overfitting_points``, the difference; accuracy in training in the last epoch, on what the loss
-    was taken on, and ``gap_points``, that minus the last on validation; the dense network's
-    overfitting and by how much less this one's is (NaN of the dense networks themselves, and where
-    the two are of different measures). Of equal epochs the best is the one that training keeps.
+    was taken on, and ``gap_points``, that minus the last on validation; ``catastrophic_epoch``,
+    the first of catastrophic overfitting (NaN without one); the dense network's overfitting and by
+    how much less this one's is (NaN of the dense networks themselves, and where the two are of
+    different measures). Of equal epochs the best is the one that training keeps.
     """
     rows = [
         {key: name[key] for key in NETWORK} | {"stage": stage} | _overfitting(history, images)
@@ -66,6 +72,7 @@ def _overfitting(history: pd.DataFrame, images: int) -> dict:
         "epochs": len(history),
         "measure": "robust" if robust else "clean",
         "validation_images": images,
+        "catastrophic_epoch": catastrophic_epoch(history.to_dict("records")) or math.nan,
     }
     if told.empty:
         return facts

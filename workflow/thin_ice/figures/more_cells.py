@@ -171,6 +171,7 @@ TRAINING: tuple[Column, ...] = (
         _between("overfitting_points", 1, "overfitting_low", "overfitting_high"),
     ),
     ("gap (points)", _number("gap_points")),
+    ("catastrophic from epoch", _number("catastrophic_epoch", 0)),
     ("cured (points)", _number("cured_points")),
 )
 AVERAGES: tuple[Column, ...] = (

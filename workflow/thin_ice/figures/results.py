@@ -98,8 +98,10 @@ RESULTS = {
         "epoch's robust accuracy (clean, where training was after nothing else) minus the last "
         "one's, with a 95 % interval over images that takes the two for independent. The best is "
         "never below the last, so chance alone makes it positive. Gap: accuracy in training, in "
-        "the last epoch, minus accuracy on validation. Cured: the overfitting of the dense network "
-        "of the same run and seed minus this one's.",
+        "the last epoch, minus accuracy on validation. Catastrophic: the first epoch whose "
+        "accuracy under PGD is less than half of the best so far, while that under the single step "
+        "that trains the network is not. Cured: the overfitting of the dense network of the same "
+        "run and seed minus this one's.",
         ("training",),
         *_of("training", more_cells.TRAINING),
     ),

@@ -24,6 +24,10 @@ class Step:
     numbers, the share of the stage's training that is done (0 to 1), for objectives that learn
     from it the dense network, frozen and in evaluation mode, and whether the network had been
     trained before the stage began, as it is where it is pruned or fine-tuned.
+
+    ``memory``: what the objective keeps from step to step of a stage, tensors by name; the loop
+    owns it and saves it with its checkpoints. None where nobody keeps any, as where a method looks
+    at the loss or an epoch is validated.
     """
 
     threat: ThreatModel
@@ -31,6 +35,7 @@ class Step:
     progress: float
     teacher: nn.Module | None = None
     pretrained: bool = False
+    memory: dict[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Loss:
 
 class Objective(Protocol):
     """One loss. ``goal``: what it is after, and so what its checkpoints are chosen by; ``teacher``:
-    whether it learns from the dense network, and so cannot train one.
+    whether it learns from the dense network, and so cannot train one; ``replays``: how many steps
+    of the optimiser each batch is given, one after another.
 
     Goals: benign accuracy alone, or before it the share of inputs that are robust: empirically,
     against the objective's own adversary; verified by bounds; or smoothed, under Gaussian noise.
@@ -53,6 +59,7 @@ class Objective(Protocol):
 
     goal: ClassVar[Goal]
     teacher: ClassVar[bool]
+    replays: int
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Loss:
         """The training loss on float images (N, C, H, W) in [0, 1], labels int64 (N,).
@@ -89,7 +96,13 @@ class Adversary:
             return pgd(model, images, step.threat, loss, start, self.steps, size)
 
 
-class UnderAttack:
+class SeenOnce:
+    """Objectives that give each batch one step, as all do that do not say otherwise."""
+
+    replays: ClassVar[int] = 1
+
+
+class UnderAttack(SeenOnce):
     """What a robust input is to objectives whose goal is empirical, or benign without an attack."""
 
     def withstands(
@@ -99,9 +112,9 @@ class UnderAttack:
         return correct(model, self.perturb(model, images, labels, step), labels)
 
 
-class NoAdversary:
-    """How objectives that train without an adversary perturb: by PGD with the steps of R-ADMM's
-    and BCS-P's, ten of eps/4 from a uniform start.
+class NoAdversary(SeenOnce):
+    """How objectives perturb that train without an adversary, or with one that is too weak to be
+    judged by: by PGD with the steps of R-ADMM's and BCS-P's, ten of eps/4 from a uniform start.
     """
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Tensor:

@@ -82,7 +82,7 @@ class MadPruner(Pruner):
         self.saliencies: dict[str, Tensor] = {}
 
     def looks(self, setting: Setting) -> int:
-        return self.options.batches or setting.steps_per_epoch
+        return self.options.batches or setting.batches_per_epoch
 
     def look(self, model: nn.Module, setting: Setting, number: int) -> None:
         images, labels = setting.batch(number)

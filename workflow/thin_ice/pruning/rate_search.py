@@ -79,7 +79,7 @@ class RateSearch:
         weights = detached(prunable_weights(candidate, self.layers))
         fix_masks(candidate, masks_of({name: w.abs() for name, w in weights.items()}, counts))
         optimizer = torch.optim.SGD(candidate.parameters(), self.lr, momentum=0.9)
-        steps = math.ceil(self.tuning * setting.steps_per_epoch)
+        steps = math.ceil(self.tuning * setting.batches_per_epoch)
         candidate.train()
         for step in range(number * steps, (number + 1) * steps):
             images, labels = setting.batch(step)

@@ -77,7 +77,7 @@ class SnipPruner(Pruner):
         self.sensitivities: dict[str, Tensor] = {}
 
     def looks(self, setting: Setting) -> int:
-        return self.options.batches or setting.steps_per_epoch
+        return self.options.batches or setting.batches_per_epoch
 
     def look(self, model: nn.Module, setting: Setting, number: int) -> None:
         loss = setting.loss(model, *setting.batch(number), number)

@@ -80,12 +80,12 @@ def seconds(done: Work, flops: float, layers: int, gflops: float) -> float:
 
 
 def training_passes(objective: Tree, batch: int, classes: int) -> float:
-    """Passes of each image in a step of training on batches of ``batch`` images."""
+    """Passes of each image of a batch of ``batch`` images in training, over all its replays."""
     kind, options = objective["kind"], objective["options"]
     steps = 0 if kind in CLEAN else options.get("steps", 0)
     loss = LOSS.get(kind, max(LOSS.values()))
     if kind not in BOUNDED and kind in LOSS:
-        return GRADIENT * steps + loss
+        return (GRADIENT * steps + loss) * options.get("replays", 1)
     bounds = bound_passes(BOUNDED.get(kind, "crown_ibp"), classes)
     if "samples" in options:  # of which the network's own logits are taken again
         bounds = (1 + bounds) * min(1, options["samples"] / batch)
@@ -99,13 +99,15 @@ def validation_passes(objective: Tree, classes: int) -> float:
         return 1 + 2 + bound_passes(BOUNDED[kind], classes)  # two: in either precision
     if kind in NOISY:
         return 1 + 1
+    if kind in SINGLE_STEP:
+        return 1 + GRADIENT * LENT_STEPS + 1 + GRADIENT + 1
     steps = objective["options"].get("steps", 0)
     return 1 + (GRADIENT * steps + 1 if steps else 0)
 
 
 def adversary_steps(objective: Tree) -> int:
     """Of the adversary that an objective lends to whoever wants adversarial images."""
-    if objective["kind"] in (*BOUNDED, *NOISY):
+    if objective["kind"] in (*BOUNDED, *NOISY, *SINGLE_STEP):
         return LENT_STEPS
     return objective["options"].get("steps", 0)
 
@@ -125,6 +127,8 @@ LOSS = {  # of the objectives that are known here, but for bounds; any other is 
     "pgd_at": GRADIENT,
     "trades": 1 + 2 * GRADIENT,  # the adversary's target, then clean and adversarial
     "mart": 2 * GRADIENT,
+    "n_fgsm": 2 * GRADIENT,  # its one step, and the loss
+    "free_at": GRADIENT,  # of each replay
     "self_distillation": 1 + 2 * GRADIENT,  # the teacher's, its own, and kernels of small networks
     "ibp": GRADIENT,
     "crown_ibp": GRADIENT,
@@ -134,7 +138,8 @@ LOSS = {  # of the objectives that are known here, but for bounds; any other is 
 BOUNDED = {"ibp": "ibp", "crown_ibp": "crown_ibp", "mixtrain": "crown_ibp"}  # by which bounds
 NOISY = ("smoothing",)  # validated on one noisy copy
 CLEAN = ("self_distillation",)  # attacks images where it is validated alone
-LENT_STEPS = 10  # of objectives that train without an adversary
+SINGLE_STEP = ("n_fgsm", "free_at")  # validated with as many steps as are lent, and with their one
+LENT_STEPS = 10  # of objectives that train without an adversary, or with a single step
 
 
 def training(study: Study, network: Network, stage: str) -> Work:

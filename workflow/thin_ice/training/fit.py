@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from thin_ice import interruption
+from thin_ice.catastrophe import warn_of
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.errors import ThinIceError
 from thin_ice.progress import Progress
@@ -50,6 +51,7 @@ def fit(model: nn.Module, setting: Setting, hooks: Hooks, checkpoint: Checkpoint
             if accuracies:
                 hooks.after_validation(model, state.epoch, row)
             state.record(row, score(accuracies) if hooks.eligible else [])
+            warn_of(state.history)
             state.save(checkpoint, hooks)
             progress.advance(_shown(row))
     progress.close()
@@ -73,33 +75,46 @@ def _train_epoch(
         hooks.before_epoch(state.model, state.epoch, setting.plan.epochs)
         state.begun = Begun.epoch(setting.train.images.device)
     begun, first = state.begun, state.epoch * setting.steps_per_epoch
+    replays = setting.objective.replays
     state.model.train()
     for images, labels in _batches(setting, state.epoch, begun):
-        step = first + begun.batch
-        rate = learning_rate(setting.plan, step, setting.steps_per_epoch)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        loss, hits = _loss(state.model, images, labels, setting, hooks, step)
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        state.optimizer.step()
-        hooks.after_step(state.model)
-        begun.add(loss.detach() * len(labels), hits)
-        if error := interruption.asked():
-            state.save(checkpoint, hooks)
-            raise error
+        for replay in range(begun.replay, replays):
+            step = first + begun.batch * replays + replay
+            loss, hits = _train_step(state, images, labels, setting, hooks, step)
+            begun.add(loss * len(labels), hits, replays)
+            if error := interruption.asked():
+                state.save(checkpoint, hooks)
+                raise error
     last = learning_rate(setting.plan, first + setting.steps_per_epoch - 1, setting.steps_per_epoch)
-    mean_loss = _finite(float(begun.loss) / setting.images_per_epoch, state.epoch, last)
-    accuracy = float(begun.correct) / setting.images_per_epoch
+    seen = setting.images_per_epoch * replays
+    mean_loss = _finite(float(begun.loss) / seen, state.epoch, last)
+    accuracy = float(begun.correct) / seen
     return {"epoch": state.epoch + 1, "lr": last, "loss": mean_loss, "train_accuracy": accuracy}
 
 
+def _train_step(
+    state: TrainingState, images: Tensor, labels: Tensor, setting: Setting, hooks: Hooks, step: int
+) -> tuple[Tensor, Tensor]:
+    """One step of the optimiser: the mean loss that it was taken on, and the count of correct
+    predictions.
+    """
+    rate = learning_rate(setting.plan, step, setting.steps_per_epoch)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    loss, hits = _loss(state, images, labels, setting, hooks, step)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    state.optimizer.step()
+    hooks.after_step(state.model)
+    return loss.detach(), hits
+
+
 def _loss(
-    model: nn.Module, images: Tensor, labels: Tensor, setting: Setting, hooks: Hooks, step: int
+    state: TrainingState, images: Tensor, labels: Tensor, setting: Setting, hooks: Hooks, step: int
 ) -> tuple[Tensor, Tensor]:
     """Objective plus the method's penalty, and the objective's count of correct predictions."""
-    total = setting.plan.epochs * setting.steps_per_epoch
-    moment = setting.step("attack", step, progress=step / total)
+    model, total = state.model, setting.plan.epochs * setting.steps_per_epoch
+    moment = setting.step("attack", step, progress=step / total, memory=state.memory)
     half = setting.plan.precision == "bfloat16"
     with (
         weights_computed_once(model),
@@ -117,10 +132,11 @@ def _batches(setting: Setting, epoch: int, begun: Begun) -> Iterator[tuple[Tenso
     stream = generator(setting.device, *setting.stream, "data", epoch)
     batches = setting.shuffled(stream)
     begun.take_up(stream)
-    first = epoch * setting.steps_per_epoch + begun.batch
-    for step, batch in enumerate(batches[begun.batch :], first):
+    first = epoch * setting.batches_per_epoch + begun.batch
+    for number, batch in enumerate(batches[begun.batch :], first):
+        begun.before_batch()
         images = setting.augmented(setting.train, batch, stream)
-        yield setting.with_extra(images, setting.train.labels[batch], step)
+        yield setting.with_extra(images, setting.train.labels[batch], number)
 
 
 def _validate_if_due(state: TrainingState, setting: Setting, hooks: Hooks) -> dict[str, float]:
@@ -144,7 +160,7 @@ def _finite(loss: float, epoch: int, rate: float) -> float:
 def _shown(row: Row) -> dict[str, str]:
     """A row of history as a person reads it."""
     shown = {"loss": f"{row['loss']:.3f}", "train": f"{row['train_accuracy']:.1%}"}
-    for name in ("clean", "robust"):
+    for name in ("clean", "robust", "single_step"):
         if f"validation_{name}" in row:
             shown[name] = f"{row[f'validation_{name}']:.1%}"
     return shown

@@ -36,8 +36,13 @@ class Setting:
     pretrained: bool = False
 
     @property
-    def steps_per_epoch(self) -> int:
+    def batches_per_epoch(self) -> int:
         return math.ceil(len(self.train) / self.plan.batch_size)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Of the optimiser, which takes as many with each batch as the objective replays it."""
+        return self.batches_per_epoch * self.objective.replays
 
     @property
     def device(self) -> torch.device:
@@ -48,17 +53,19 @@ class Setting:
         """Two black images, float32, for whoever traces a network's graph."""
         return torch.zeros(2, *self.train.images.shape[1:], device=self.device)
 
-    def step(self, *names: str | int, progress: float) -> Step:
+    def step(
+        self, *names: str | int, progress: float, memory: dict[str, Tensor] | None = None
+    ) -> Step:
         """What the objective may know of a moment whose random numbers have these names."""
         stream = generator(self.device, *self.stream, *names)
-        return Step(self.threat, stream, progress, self.teacher, self.pretrained)
+        return Step(self.threat, stream, progress, self.teacher, self.pretrained, memory)
 
     def shuffled(self, stream: torch.Generator) -> tuple[Tensor, ...]:
         """Indices of the training samples in a random order, in an epoch's batches of nearly equal
         size: no lone sample for batch norm.
         """
         order = torch.randperm(len(self.train), generator=stream, device=self.device)
-        return order.tensor_split(self.steps_per_epoch)
+        return order.tensor_split(self.batches_per_epoch)
 
     def extra_in(self, labelled: int) -> int:
         """How many pseudo-labelled images join a batch of so many labelled ones."""
@@ -66,25 +73,28 @@ class Setting:
 
     @property
     def images_per_epoch(self) -> int:
-        """All that are trained on in an epoch, which is one pass over the labelled ones."""
-        smaller, larger = divmod(len(self.train), self.steps_per_epoch)
-        steps = {smaller: self.steps_per_epoch - larger, smaller + 1: larger}
-        return sum(count * (size + self.extra_in(size)) for size, count in steps.items())
+        """All that are trained on in an epoch, which is one pass over the labelled ones; replays
+        count once.
+        """
+        smaller, larger = divmod(len(self.train), self.batches_per_epoch)
+        batches = {smaller: self.batches_per_epoch - larger, smaller + 1: larger}
+        return sum(count * (size + self.extra_in(size)) for size, count in batches.items())
 
     def augmented(self, split: Split, places: Tensor, stream: torch.Generator) -> Tensor:
         """The images at these places as floats in [0, 1], augmented as the plan says."""
         images = split.images[places].float() / 255
         return augment(images, self.plan.augment, stream, self.plan.padding)
 
-    def with_extra(self, images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """The batch of step ``step`` and, after it, pseudo-labelled images drawn with replacement.
+    def with_extra(self, images: Tensor, labels: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Batch ``number`` of the stage and, after it, pseudo-labelled images drawn with
+        replacement.
 
-        Their random numbers are named by the step, so that none have to be kept for a resume and
+        Their random numbers are named by the batch, so that none have to be kept for a resume and
         the labelled batches are the same with and without them.
         """
         if not (count := self.extra_in(len(labels))):
             return images, labels
-        stream = generator(self.device, *self.stream, "extra", step)
+        stream = generator(self.device, *self.stream, "extra", number)
         places = torch.randint(len(self.extra), (count,), generator=stream, device=self.device)
         more = self.augmented(self.extra, places, stream)
         return torch.cat([images, more]), torch.cat([labels, self.extra.labels[places]])
@@ -94,9 +104,9 @@ class Setting:
 
     def batch(self, number: int) -> tuple[Tensor, Tensor]:
         """Batch ``number`` (0-based) of augmented float images and labels; every
-        ``steps_per_epoch`` of them hold each training sample once.
+        ``batches_per_epoch`` of them hold each training sample once.
         """
-        epoch, place = divmod(number, self.steps_per_epoch)
+        epoch, place = divmod(number, self.batches_per_epoch)
         order = self.shuffled(generator(self.device, *self.stream, "look", "order", epoch))[place]
         stream = generator(self.device, *self.stream, "look", "data", number)
         return self.augmented(self.train, order, stream), self.train.labels[order]

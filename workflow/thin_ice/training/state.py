@@ -29,26 +29,30 @@ class Begun:
     """An epoch that is under way.
 
     Attributes:
-        batch: the next batch.
-        loss: sum over the samples so far, 0-dim, on the device.
+        batch: the next batch, or the one that is being replayed.
+        replay: how many steps that batch has had.
+        loss: sum over the samples so far, each replay's, 0-dim, on the device.
         correct: how many of them were classified correctly, 0-dim, on the device.
         stream: of the epoch's random numbers; none before the first batch is made.
+        drawn: the stream's state before the present batch was drawn, or as a killed job left it.
     """
 
     batch: int
     loss: Tensor
     correct: Tensor
+    replay: int = 0
     stream: torch.Generator | None = None
-    drawn: Tensor | None = None  # the state in which a killed job left the stream
+    drawn: Tensor | None = None
 
     @classmethod
     def epoch(cls, device: torch.device) -> "Begun":
         """The beginning of one."""
         return cls(0, torch.zeros((), device=device), torch.zeros((), device=device))
 
-    def add(self, loss: Tensor, correct: Tensor) -> None:
-        """One more batch is done."""
-        self.batch += 1
+    def add(self, loss: Tensor, correct: Tensor, replays: int) -> None:
+        """One more step is done, and the batch with it if it was the last of its replays."""
+        finished, self.replay = divmod(self.replay + 1, replays)
+        self.batch += finished
         self.loss += loss
         self.correct += correct
 
@@ -58,15 +62,22 @@ class Begun:
         if self.drawn is not None:
             stream.set_state(self.drawn)
 
+    def before_batch(self) -> None:
+        """The next batch is about to be drawn: a job that is killed among its replays draws it
+        again.
+        """
+        self.drawn = self.stream.get_state()
+
     def tensors(self) -> dict[str, Tensor]:
+        drawn = self.drawn if self.replay else self.stream and self.stream.get_state()
         sums = {"loss": self.loss, "correct": self.correct}
-        return sums | ({"drawn": self.stream.get_state()} if self.stream else {})
+        return sums if drawn is None else sums | {"drawn": drawn}
 
 
 @dataclass
 class TrainingState:
     """``epoch`` is the next epoch to run, or the one that has ``begun``; ``best_score`` compares as
-    a tuple, robust first.
+    a tuple, robust first; ``memory`` is what the objective keeps from step to step.
     """
 
     model: nn.Module
@@ -76,6 +87,7 @@ class TrainingState:
     best_score: list[float] = field(default_factory=list)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     begun: Begun | None = None
+    memory: dict[str, Tensor] = field(default_factory=dict)
 
     def record(self, row: Row, score: list[float]) -> None:
         """Close an epoch; without a score it cannot be the best. Of equal scores the later epoch
@@ -94,11 +106,12 @@ class TrainingState:
             "best": self.best_weights,
             "optimizer": _optimizer_tensors(self.optimizer),
             "hooks": hooks.state(),
+            "memory": self.memory,
         }
         facts = {"epoch": self.epoch, "history": self.history, "best_score": self.best_score}
         if self.begun:
             groups["begun"] = self.begun.tensors()
-            facts["batch"] = self.begun.batch
+            facts |= {"batch": self.begun.batch, "replay": self.begun.replay}
         checkpoint.save(groups, facts)
 
     def resume(self, checkpoint: Checkpoint, hooks: Hooks) -> None:
@@ -109,6 +122,7 @@ class TrainingState:
         device = next(self.model.parameters()).device
         self.model.load_state_dict(groups["model"])
         self.best_weights = {k: v.to(device) for k, v in groups.get("best", {}).items()}
+        self.memory = {k: v.to(device) for k, v in groups.get("memory", {}).items()}
         _restore_optimizer(self.optimizer, groups.get("optimizer", {}))
         hooks.restore({k: v.to(device) for k, v in groups.get("hooks", {}).items()})
         self.epoch, self.history = facts["epoch"], facts["history"]
@@ -116,7 +130,7 @@ class TrainingState:
         if "begun" in groups:
             drawn = groups["begun"].pop("drawn")
             sums = {name: value.to(device) for name, value in groups["begun"].items()}
-            self.begun = Begun(facts["batch"], **sums, drawn=drawn)
+            self.begun = Begun(facts["batch"], **sums, replay=facts["replay"], drawn=drawn)
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
