@@ -1,6 +1,7 @@
 """How long `snakemake -n` takes for studies of about 100, 1,000 and 10,000 jobs, beside rules with
-as many files and words but no code of ours behind them, and the barest rules of as many jobs:
-`python tests/benchmarks/dag_time.py [JOBS ...]` prints a table of processor time and memory.
+as many files and words but no code of ours behind them, and the barest rules of as many jobs; and
+for finished studies, in which there is nothing to do.
+`python tests/benchmarks/dag_time.py [JOBS ...]` prints tables of processor time and memory.
 """
 
 import os
@@ -11,11 +12,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import yaml
+from finished_study import finish
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIZES = (100, 1_000, 10_000)
+ROUNDS = 5  # of a finished study and of rules with nothing to do, in turn: others use the machine
 FULL = "workflow/studies/thin-ice.yaml"
 A_SEED = 75  # about as many jobs has each seed of the study below
 STUDY = {
@@ -73,6 +77,7 @@ rule {name}:
     shell: "python {{params.job:q}} {{input:q}} {{output:q}} --threads {{threads}} --log {{log:q}}"
 """
 FILES = 3  # read and written by a job
+VARIABLES = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")  # that make Python's imports slower
 PARAMETER = "x" * 1500
 
 
@@ -103,14 +108,17 @@ def dry_run(folder: Path, snakefile: Path, *arguments: str) -> DryRun:
     """``snakemake -n`` in ``folder``; its processor time, since others use the machine."""
     command = [Path(sys.executable).parent / "snakemake", "-n", "--quiet", "rules"]
     command += ["--snakefile", snakefile, "--directory", folder, *arguments]
-    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    clean = {k: v for k, v in os.environ.items() if k not in VARIABLES}
     with (folder / "said.txt").open("w") as said:
         process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=clean)
         _, status, used = os.wait4(process.pid, 0)
     text = (folder / "said.txt").read_text()
     assert status == 0, text
     total = re.search(r"^total\s+(\d+)$", text, flags=re.MULTILINE)
-    return DryRun(int(total[1]), used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    assert total or "Nothing to be done" in text, text
+    return DryRun(
+        int(total[1]) if total else 0, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    )
 
 
 def ours(folder: Path, jobs: int) -> DryRun:
@@ -142,6 +150,39 @@ def in_an_empty_folder(measure: Callable[[Path, int], DryRun], jobs: int) -> Dry
         return measure(Path(folder), jobs)
 
 
+def nothing_to_do(jobs: int) -> tuple[int, list[DryRun], list[DryRun]]:
+    """A finished study of about so many jobs, how many it has, and plain rules of as many whose
+    files are all there: rounds of dry runs of both, one of each in turn.
+    """
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        planned = ours(Path(one), jobs).jobs
+        chains = round(planned / 3)
+        finish(Path(one) / "study.yaml", Path(one), REPOSITORY / "Snakefile")
+        _finish_plain(Path(other), chains)
+        again = (Path(one), REPOSITORY / "Snakefile", "--configfile", f"{one}/study.yaml")
+        rounds = [(dry_run(*again), of_a_text(_plain(chains), Path(other))) for _ in range(ROUNDS)]
+    studies, rules = ([pair[n] for pair in rounds] for n in range(2))
+    assert not any(run.jobs for run in (*studies, *rules)), "there was something to do"
+    return planned, studies, rules
+
+
+def _finish_plain(folder: Path, chains: int) -> None:
+    for name in "abc":  # in the order in which they are made
+        for number in range(chains):
+            (folder / f"results/{number}").mkdir(parents=True, exist_ok=True)
+            for n in range(FILES):
+                (folder / f"results/{number}/{name}{n}.txt").write_text("x")
+
+
+def _cells(runs: list[DryRun]) -> list[str]:
+    """Time and memory of the run that took the least time."""
+    least = min(runs, key=lambda run: run.seconds)
+    return [f"{least.seconds:.1f}", f"{least.memory:.0f}"]
+
+
+NOTHING = """\
+| jobs, nothing to do | s | MiB | plain rules, s | MiB | ratio of medians |
+|---|---|---|---|---|---|"""
 HEADER = """\
 | jobs | s | MiB | plain rules, s | MiB | ratio | barest rules, s | MiB | ratio |
 |---|---|---|---|---|---|---|---|---|"""
@@ -154,6 +195,12 @@ if __name__ == "__main__":
         for other in (in_an_empty_folder(measure, one.jobs) for measure in (plain, barest)):
             ratio = one.seconds / other.seconds
             cells += [f"{other.seconds:.1f}", f"{other.memory:.0f}", f"{ratio:.2f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
+    print(f"\n{NOTHING}")
+    for size in [size for size in map(int, sys.argv[1:] or SIZES) if size < SIZES[-1]]:
+        count, studies, rules = nothing_to_do(size)
+        ratio = median(one.seconds for one in studies) / median(one.seconds for one in rules)
+        cells = [f"{count:,}", *_cells(studies), *_cells(rules), f"{ratio:.2f}"]
         print(f"| {' | '.join(cells)} |", flush=True)
     full = yaml.safe_load((REPOSITORY / FULL).read_text())
     for study in (full, GRID):

@@ -285,3 +285,25 @@ def test_an_edit_changes_exactly_the_jobs_that_run_the_code(house, jobs_before, 
     house.edit(edited, lambda source: source + "\nANSWER = 42\n")
     after = jobs()
     assert {name for name in after if after[name] != jobs_before[name]} == touched
+
+
+def test_a_source_is_parsed_once_however_many_jobs_reach_it():
+    parsed, parse = [], ast.parse
+    forget()
+    module._read.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ast, "parse", lambda source: parsed.append(source) or parse(source))
+        for stage in ("dense", "prune", "evaluate"):
+            fingerprint([f"thin_ice.commands.{stage}"])
+    assert len(parsed) == len(set(parsed)) > 50
+
+
+def test_only_versions_that_a_study_watches_are_looked_up(monkeypatch):
+    asked = []
+    monkeypatch.setattr(plan, "versions", lambda names: asked.append(names) or {"numpy": "1"})
+    plan.installed.cache_clear()
+    assert plan.installed(("thin_ice.commands.dense",), ()) == {}
+    assert not asked
+    assert plan.installed(("thin_ice.commands.dense",), ("numpy",)) == {"numpy": "1"}
+    assert plan.installed(("thin_ice.commands.dense",), ("scipy",)) == {}
+    plan.installed.cache_clear()

@@ -19,6 +19,8 @@ from pathlib import Path
 PACKAGE = "thin_ice"
 ROOT = Path(__file__).resolve().parents[1]
 INDEX = f"{PACKAGE}.tables"  # names every entry; a new line there is no change to the others
+IMPORTS = (ast.Import, ast.ImportFrom)
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 Sources = dict[str, str]  # path, "thin_ice/files.py", to text
 
@@ -93,46 +95,79 @@ def packages_imported(modules: Iterable[str]) -> set[str]:
 
 @cache
 def _names_imported(module: str) -> tuple[str, ...]:
-    names: list[str] = []
-    for node in ast.walk(module_tree(module)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-            names.append(node.module or "")
-    return tuple(names)
+    return _read(_file(module).read_text(encoding="utf-8"))[1]
+
+
+def normalised(source: str) -> str:
+    """The syntax tree of a source as text, docstrings removed; positions are not part of it."""
+    return _read(source)[0]
 
 
 @lru_cache(maxsize=1024)
-def normalised(source: str) -> str:
-    """The syntax tree of a source as text, docstrings removed; positions are not part of it."""
-    tree = ast.parse(source)
-    for node in documented(tree):
-        node.body = node.body[1:]
-    return _written(tree)
+def _read(source: str) -> tuple[str, tuple[str, ...]]:
+    """A source normalised, and the names that it imports, from one walk through its tree: whoever
+    plans a study waits until all that its jobs can reach is read.
+    """
+    text: list[str] = []
+    names: list[str] = []
+    _write(ast.parse(source), text, names)
+    return "".join(text), tuple(names)
 
 
 def documented(tree: ast.Module) -> Iterator[ast.Module | ast.ClassDef | ast.FunctionDef]:
     """The nodes of a tree whose first statement is a docstring."""
-    for node in ast.walk(tree):
-        may_be = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        if may_be and ast.get_docstring(node, clean=False) is not None:
-            yield node
+    return (
+        node for node in ast.walk(tree) if isinstance(node, DOCUMENTED) and _is_documented(node)
+    )
 
 
-def _written(value: object) -> str:
-    """A tree as text: names of nodes, and those of their fields that hold something."""
-    if isinstance(value, ast.AST):
-        fields = [(name, field) for name, field in ast.iter_fields(value) if _says_something(field)]
-        return f"{type(value).__name__}({','.join(f'{n}={_written(f)}' for n, f in fields)})"
-    if isinstance(value, list):
-        return f"[{','.join(_written(item) for item in value)}]"
-    return repr(value)
+def _is_documented(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> bool:
+    return ast.get_docstring(node, clean=False) is not None
 
 
-def _says_something(field: object) -> bool:
-    """Fields that a later Python adds are empty for code that does not use them."""
-    return field is not None and field != []
+def _write(node: ast.AST, text: list[str], names: list[str]) -> None:
+    """A tree as text: names of nodes, and those of their fields that hold something. Fields that a
+    later Python adds are empty for code that does not use them.
+    """
+    kind = type(node)
+    if kind in IMPORTS:
+        names += _imported_by(node)
+    before = f"{kind.__name__}("
+    for name in kind._fields:
+        value = getattr(node, name, None)
+        if name == "body" and kind in DOCUMENTED and _is_documented(node):
+            value = value[1:]
+        if value is None or value == []:
+            continue
+        text.append(f"{before}{name}=")
+        before = ","
+        if isinstance(value, list):
+            _write_list(value, text, names)
+        elif isinstance(value, ast.AST):
+            _write(value, text, names)
+        else:
+            text.append(repr(value))
+    text.append(")" if before == "," else f"{before})")
+
+
+def _write_list(items: list, text: list[str], names: list[str]) -> None:
+    before = "["
+    for item in items:
+        text.append(before)
+        before = ","
+        if isinstance(item, ast.AST):
+            _write(item, text, names)
+        else:  # a name, or nothing: {**others}
+            text.append(repr(item))
+    text.append("]")
+
+
+def _imported_by(node: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if node.level:
+        return []
+    return [*(f"{node.module}.{alias.name}" for alias in node.names), node.module or ""]
 
 
 def _normalised_file(name: str, text: str) -> str:

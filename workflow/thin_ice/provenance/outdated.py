@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from posixpath import dirname, join, normpath
 
-from thin_ice.files import sha256
+from thin_ice.files import canonical_json, sha256
 from thin_ice.provenance.differences import ABSENT, Change, changed_keys
 from thin_ice.provenance.planned import PlannedJob
 from thin_ice.provenance.statement import DamagedRecord, Dependency, Record, read_record
@@ -63,7 +63,11 @@ def outdated(root: Path, jobs: Iterable[PlannedJob]) -> dict[str, Reasons]:
 
 
 def _of_job(job: PlannedJob, record: Record) -> Reasons:
-    """What is planned otherwise than it was run: parameters, software, code."""
+    """What is planned otherwise than it was run: parameters, software, code. No key differs
+    where the two texts are the same, since a text is canonical.
+    """
+    if canonical_json(record.job) == job.text and record.code == record.job["code"]["sha256"]:
+        return []
     reasons = [
         Reason(kind, change)
         for key, kind in (("parameters", "parameter"), ("software", "software"))
@@ -82,7 +86,8 @@ def _of_files(
     root: Path, job: PlannedJob, record: Record, made: Mapping[str, str], found: Mapping
 ) -> Reasons:
     """What became of the files that the job wrote and read."""
-    gone = [name for name in record.subjects if not _is_file(root / job.folder / name)]
+    folder = root / job.folder
+    gone = [name for name in record.subjects if not _is_file(folder / name)]
     reasons = [Reason("gone", Change(join(job.folder, name), ABSENT, ABSENT)) for name in gone]
     read = inputs_of(record, job.folder)
     planned = {file: made.get(file, ABSENT) for file in job.files if dirname(file) not in found}

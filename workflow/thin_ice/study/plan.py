@@ -447,8 +447,8 @@ class Study:
         """
         reached = code(stage, tuple(entries))
         job = {"stage": stage, "parameters": parameters, "code": reached}
-        watched = self.resolved["rerun_on_upgrade"]
-        if software := {k: v for k, v in reachable(tuple(reached["modules"])) if k in watched}:
+        watched = tuple(self.resolved["rerun_on_upgrade"])
+        if software := installed(tuple(reached["modules"]), watched):
             job["software"] = software
         return canonical_json(job)
 
@@ -473,6 +473,9 @@ def code(stage: str, entries: tuple[tuple[str, str], ...]) -> Tree:
 
 
 @cache
-def reachable(modules: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Installed versions of the packages that a job can reach."""
-    return tuple(versions(packages_used(modules)).items())
+def installed(modules: tuple[str, ...], watched: tuple[str, ...]) -> dict[str, str]:
+    """Installed versions of those packages that a job can reach and that are watched."""
+    if not watched:
+        return {}
+    found = versions(packages_used(modules))
+    return {name: version for name, version in found.items() if name in watched}
