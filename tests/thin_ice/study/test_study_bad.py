@@ -128,7 +128,11 @@ BAD = [
     ("methods", {}, ["methods", "at least 1"]),
     ("objectives.pgd", {}, ["objectives.pgd.kind", "natural, pgd_at, trades, mart"]),
     ("objectives.pgd_at.steps", 0, ["objectives.pgd_at.steps", "0; allowed: more than 0"]),
-    ("objectives.cheap", {"kind": "n_fgsm", "noise": -1}, ["cheap.noise", "-1; allowed: 0 or more"]),
+    (
+        "objectives.cheap",
+        {"kind": "n_fgsm", "noise": -1},
+        ["cheap.noise", "-1; allowed: 0 or more"],
+    ),
     ("objectives.cheap", {"kind": "n_fgsm", "rel_step": 0}, ["cheap.rel_step", "more than 0"]),
     ("objectives.cheap", {"kind": "n_fgsm", "mode": "on"}, ["cheap.mode", "'on'", "eval, train"]),
     ("objectives.cheap", {"kind": "free_at", "replays": 1}, ["cheap.replays", "1; allowed: 2 or"]),
