@@ -1,4 +1,4 @@
-"""A real training that overfits catastrophically is noticed, and its best epoch is not one of it."""
+"""A real training that overfits catastrophically is noticed, and what it ends with is not of it."""
 
 from dataclasses import replace
 
