@@ -50,8 +50,8 @@ def warn_of(history: Sequence[Mapping[str, float]]) -> None:
     best = max(row.get(ROBUST, 0.0) for row in history)
     log.warning(
         "catastrophic overfitting in epoch %d: validation accuracy under PGD is %.1f %% (best so "
-        "far: %.1f %%), under the single step that trains the network %.1f %%; the epochs from "
-        "here on are not robust (select: best does not take them)",
+        "far: %.1f %%), under the single step that trains the network %.1f %%; select: best ends "
+        "with the epoch that is best under PGD, select: last with whatever comes of this",
         last["epoch"],
         100 * last[ROBUST],
         100 * best,

@@ -43,6 +43,18 @@ def test_networks_with_an_empty_layer_are_named_with_how_many():
     assert c.degenerate(accuracy) == []
 
 
+def test_networks_whose_training_overfitted_catastrophically_are_named_with_the_epoch():
+    finished = make_finished()
+    assert c.catastrophic(finished.training) == c.catastrophic(pd.DataFrame()) == []
+    training = finished.training.copy()
+    here = (training.variant == "m0-0.9") & (training.seed == 1)
+    training.loc[here, "catastrophic_epoch"] = 3.0
+    (said,) = c.catastrophic(training)
+    assert said.startswith("Catastrophic overfitting in the training of 1 network: m0-0.9 of ")
+    assert "seed 1 (3 of 4), the first such epoch in brackets" in said
+    assert said in c.caveats(replace(finished, training=training))
+
+
 def a_run_from_elsewhere(**study):
     """Two runs, the second with one seed and no control."""
     finished = make_finished(runs=2, methods=1, sparsities=(0.9,), samples=10, **study)

@@ -35,6 +35,7 @@ def caveats(finished: Finished) -> list[str]:
         *jpeg_copy(finished.accuracy),
         *degenerate(finished.accuracy),
         *empty_layers(finished.accuracy),
+        *catastrophic(finished.training),
         *attack_failures(finished.accuracy),
         *warned(finished.accuracy),
         *unconfirmed(finished.accuracy),
@@ -107,6 +108,25 @@ def empty_layers(accuracy: pd.DataFrame) -> list[str]:
         f"{counted(len(texts), 'network')} with layers pruned to nothing: {listing(texts)}, how "
         "many in brackets. Such a layer gives the same whatever comes in; a network without a way "
         "around it is constant."
+    ]
+
+
+def catastrophic(training: pd.DataFrame) -> list[str]:
+    """Networks whose training overfitted to the single step that it was against."""
+    if "catastrophic_epoch" not in training:
+        return []
+    texts = [
+        f"{row.variant} of {row.run}, seed {row.seed} ({int(row.catastrophic_epoch)} of "
+        f"{row.epochs})"
+        for row in training.dropna(subset="catastrophic_epoch").itertuples()
+    ]
+    if not texts:
+        return []
+    return [
+        f"Catastrophic overfitting in the training of {counted(len(texts), 'network')}: "
+        f"{listing(texts)}, the first such epoch in brackets. There accuracy on validation under "
+        "PGD was below half of its best so far, while under the single step that trains the "
+        "network it was not. A checkpoint that PGD chose is not of such an epoch; the last may be."
     ]
 
 
