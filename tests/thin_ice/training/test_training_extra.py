@@ -34,7 +34,7 @@ def mixed(setting):
 class Watched:
     """The natural loss, and every batch that it was asked for."""
 
-    goal, teacher = "benign", False
+    goal, teacher, replays = "benign", False, 1
 
     def __init__(self, objective):
         self.objective, self.batches = objective, []
