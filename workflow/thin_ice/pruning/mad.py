@@ -39,6 +39,7 @@ from thin_ice.pruning.base import Pruner
 from thin_ice.sparsity.masks import ALLOCATIONS, Masks, kept_count, row_mask
 from thin_ice.sparsity.parametrizations import fix_masks
 from thin_ice.sparsity.prunable import prunable_modules
+from thin_ice.training.optimizers import EagerAdam
 from thin_ice.training.setting import Setting
 
 LEAST, MOST = 1e-4, 1.0  # of a soft mask
@@ -141,7 +142,7 @@ def fit_soft_masks(
     """
     lowest, highest = inverse_softplus(LEAST), inverse_softplus(MOST)
     mu = {n: torch.full_like(t, highest).requires_grad_() for n, t in tensors.items()}
-    adam = torch.optim.Adam(mu.values(), lr=rate)
+    adam = EagerAdam(mu.values(), lr=rate)
     for _ in range(steps):
         masked = {name: tensors[name] * F.softplus(value) for name, value in mu.items()}
         loss = F.cross_entropy(functional_call(model, masked, (images,)), labels)

@@ -28,6 +28,7 @@ from thin_ice.sparsity.rates import (
     magnitude_densities,
     masks_of,
 )
+from thin_ice.training.optimizers import EagerSgd
 from thin_ice.training.setting import Setting
 from thin_ice.training.validation import score, validate
 
@@ -78,7 +79,7 @@ class RateSearch:
         candidate = copy.deepcopy(model)
         weights = detached(prunable_weights(candidate, self.layers))
         fix_masks(candidate, masks_of({name: w.abs() for name, w in weights.items()}, counts))
-        optimizer = torch.optim.SGD(candidate.parameters(), self.lr, momentum=0.9)
+        optimizer = EagerSgd(candidate.parameters(), self.lr, momentum=0.9)
         steps = math.ceil(self.tuning * setting.batches_per_epoch)
         candidate.train()
         for step in range(number * steps, (number + 1) * steps):

@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
+from thin_ice.training.optimizers import Eager
 
-class Sgdw(torch.optim.Optimizer):
+
+class Sgdw(Eager):
     """``weight_decay``: the share of every parameter that a step at the initial rate takes away."""
 
     def __init__(

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.training.hooks import Hooks, Row
+from thin_ice.training.optimizers import EagerAdam, EagerSgd
 from thin_ice.training.plan import Plan
 from thin_ice.training.sgdw import Sgdw
 
@@ -16,12 +17,10 @@ def make_optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """The plan's optimiser over whatever is trainable; weight decay applies to all of it."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     if plan.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=plan.lr, weight_decay=plan.weight_decay)
+        return EagerAdam(parameters, lr=plan.lr, weight_decay=plan.weight_decay)
     if plan.optimizer == "sgdw":
         return Sgdw(parameters, plan.lr, plan.momentum, plan.weight_decay)
-    return torch.optim.SGD(
-        parameters, lr=plan.lr, momentum=plan.momentum, weight_decay=plan.weight_decay
-    )
+    return EagerSgd(parameters, lr=plan.lr, momentum=plan.momentum, weight_decay=plan.weight_decay)
 
 
 @dataclass

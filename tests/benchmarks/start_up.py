@@ -1,0 +1,115 @@
+"""How long a job takes to begin, in processor time, beside `import torch`, which none that computes
+on networks can do without: what stages' commands import, and dense training up to its first step.
+`python tests/benchmarks/start_up.py [STAGES ...]` prints a table of medians and their ratios.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+TESTS = Path(__file__).resolve().parents[1]
+LIBRARY = TESTS.parent / "workflow"
+sys.path[:0] = [str(LIBRARY), str(TESTS)]
+
+from tiny_study import arguments_of, run_job, tiny_study  # noqa: E402
+
+from thin_ice.study.jobs import planned_jobs  # noqa: E402
+
+CHIEF = ("dense", "autoattack", "evaluate", "distances", "analyse", "report")
+ROUNDS = 5  # of all, in turn, since others use the machine
+TORCH, FIRST_STEP = "import torch", "dense, to the first step"
+TARGET = 1.3  # times `import torch`, to the first step
+# A process that ends, with a status of its own, where the optimiser would take its first step.
+END = 42
+STOPPED = f"""
+import os, sys
+from thin_ice.commands.cli import main
+from thin_ice.training import state
+def stop(self, closure=None):
+    os._exit({END})
+state.EagerSgd.step = stop
+main(sys.argv[1:])
+"""
+
+
+def seconds(*words: str, status: int = 0) -> float:
+    """Processor time of ``python WORDS``, which ends with this status."""
+    drop = ("PYTHONDONTWRITEBYTECODE", "THIN_ICE_HEARTH")
+    variables = {name: value for name, value in os.environ.items() if name not in drop}
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=variables | {"PYTHONPATH": str(LIBRARY)},
+    )
+    _, ended, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(ended)
+    assert process.returncode == status, f"python {' '.join(words)[:200]}: {process.returncode}"
+    return used.ru_utime + used.ru_stime
+
+
+def measure(rounds: int = ROUNDS, stages: Sequence[str] = CHIEF) -> list[dict]:
+    """The figures, each with its name, value, unit, target and whether that is reached."""
+    with tempfile.TemporaryDirectory() as folder:
+        job = _dense_job(Path(folder))
+        runs = {
+            TORCH: lambda: seconds("-c", "import torch"),
+            FIRST_STEP: lambda: seconds("-c", STOPPED, *job, status=END),
+        }
+        runs |= {
+            f"import of {stage}": lambda stage=stage: seconds(
+                "-c", f"import thin_ice.commands.cli, thin_ice.commands.{stage}"
+            )
+            for stage in stages
+        }
+        for run in runs.values():  # compiles what has changed, and fills the caches of the disk
+            run()
+        found = {name: [] for name in runs}
+        for _ in range(rounds):
+            for name, run in runs.items():
+                found[name].append(run())
+    return _figures({name: median(times) for name, times in found.items()})
+
+
+def _dense_job(root: Path) -> list[str]:
+    """The command line of a dense network's job whose dataset is there."""
+    jobs = {job.stage: job for job in reversed(planned_jobs(tiny_study()))}
+    run_job(jobs["dataset"], root)
+    return arguments_of(jobs["dense"], root)
+
+
+def _figures(times: dict[str, float]) -> list[dict]:
+    ratio = round(times[FIRST_STEP] / times[TORCH], 2)
+    first = {
+        "name": f"{FIRST_STEP}, beside {TORCH}",
+        "value": ratio,
+        "unit": "times",
+        "target": f"<= {TARGET}",
+        "reached": "yes" if ratio <= TARGET else "no",
+    }
+    rest = [
+        {"name": name, "value": round(time, 3), "unit": "s", "target": "", "reached": ""}
+        for name, time in times.items()
+    ]
+    return [first, *rest]
+
+
+def table(figures: list[dict]) -> str:
+    """Seconds and ratios, for people."""
+    (torch,) = (one["value"] for one in figures if one["name"] == TORCH)
+    lines = ["| | s | times import torch |", "|---|---|---|"]
+    for one in figures:
+        if one["unit"] == "s":
+            lines.append(f"| {one['name']} | {one['value']:.2f} | {one['value'] / torch:.2f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    measured = measure(stages=sys.argv[1:] or CHIEF)
+    print(table(measured))
+    goal = measured[0]
+    print(f"\n{goal['name']}: {goal['value']}; {goal['target']}, reached: {goal['reached']}")
