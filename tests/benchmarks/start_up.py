@@ -25,6 +25,7 @@ TORCH, FIRST_STEP = "import torch", "dense, to the first step"
 TARGET = 1.3  # times `import torch`, to the first step
 # A process that ends, with a status of its own, where the optimiser would take its first step.
 END = 42
+LEAVE = f"import os; os._exit({END})"  # as it leaves, without tidying up
 STOPPED = f"""
 import os, sys
 from thin_ice.commands.cli import main
@@ -36,8 +37,8 @@ main(sys.argv[1:])
 """
 
 
-def seconds(*words: str, status: int = 0) -> float:
-    """Processor time of ``python WORDS``, which ends with this status."""
+def seconds(*words: str) -> float:
+    """Processor time of ``python WORDS``, which ends with `END`."""
     drop = ("PYTHONDONTWRITEBYTECODE", "THIN_ICE_HEARTH")
     variables = {name: value for name, value in os.environ.items() if name not in drop}
     process = subprocess.Popen(
@@ -48,7 +49,7 @@ def seconds(*words: str, status: int = 0) -> float:
     )
     _, ended, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(ended)
-    assert process.returncode == status, f"python {' '.join(words)[:200]}: {process.returncode}"
+    assert process.returncode == END, f"python {' '.join(words)[:200]}: {process.returncode}"
     return used.ru_utime + used.ru_stime
 
 
@@ -57,21 +58,21 @@ def measure(rounds: int = ROUNDS, stages: Sequence[str] = CHIEF) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         job = _dense_job(Path(folder))
         runs = {
-            TORCH: lambda: seconds("-c", "import torch"),
-            FIRST_STEP: lambda: seconds("-c", STOPPED, *job, status=END),
+            TORCH: lambda: seconds("-c", f"{TORCH}; {LEAVE}"),
+            FIRST_STEP: lambda: seconds("-c", STOPPED, *job),
         }
         runs |= {
             f"import of {stage}": lambda stage=stage: seconds(
-                "-c", f"import thin_ice.commands.cli, thin_ice.commands.{stage}"
+                "-c", f"import thin_ice.commands.cli, thin_ice.commands.{stage}; {LEAVE}"
             )
             for stage in stages
         }
         for run in runs.values():  # compiles what has changed, and fills the caches of the disk
             run()
         found = {name: [] for name in runs}
-        for _ in range(rounds):
-            for name, run in runs.items():
-                found[name].append(run())
+        for number in range(rounds):  # there and back, since what ran before leaves its traces
+            for name in list(runs)[:: 1 - 2 * (number % 2)]:
+                found[name].append(runs[name]())
     return _figures({name: median(times) for name, times in found.items()})
 
 
