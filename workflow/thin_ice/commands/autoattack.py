@@ -13,20 +13,26 @@ from thin_ice.evaluation.cascade import Cascade, ShardResult, run_shard
 from thin_ice.evaluation.examples import write_examples
 from thin_ice.evaluation.shards import PROTOCOL
 from thin_ice.files import canonical_json, sha256, write_json
+from thin_ice.speed import Speed
 
 PREPARE = prepare
 INPUTS = ("dataset", "model")
 
 
 def run(job: Job) -> list[Path]:
-    wanted, threat = job.parameters["autoattack"], job.parameters["threat"]
-    settings = settings_of(wanted, threat["norm"])
-    cascade = Cascade(ThreatModel(**threat), settings, wanted["seed"], wanted["batch_size"])
+    cascade = cascade_of(job)
     loaded, test = load_subject(job)
-    shard = test.shard(job.parameters["shard"], wanted["shard_size"])
+    shard = test.shard(job.parameters["shard"], job.parameters["autoattack"]["shard_size"])
     result = run_shard(loaded.model, shard, cascade, checkpoint_of(job))
     job.facts["autoattack"] = {"settings": vars(result.settings), **result.facts}
     return _write(job, result)
+
+
+def cascade_of(job: Job) -> Cascade:
+    """The protocol that the job's parameters spell out."""
+    wanted, threat = job.parameters["autoattack"], ThreatModel(**job.parameters["threat"])
+    settings, speed = settings_of(wanted, threat.norm), Speed(**job.parameters["speed"])
+    return Cascade(threat, settings, wanted["seed"], wanted["batch_size"], speed)
 
 
 def settings_of(wanted: dict, norm: str) -> CascadeSettings:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import torch
 
-from thin_ice.attacks.threat import ThreatModel
-from thin_ice.commands.autoattack import settings_of
+from thin_ice.commands.autoattack import cascade_of
 from thin_ice.commands.job import Job
 from thin_ice.commands.resume import checkpoint_of
 from thin_ice.commands.rows import read_rows
@@ -14,20 +13,17 @@ from thin_ice.commands.tables import write_parquet
 from thin_ice.data.split import Split
 from thin_ice.device import prepare
 from thin_ice.evaluation.breaking import Known, breaking_table
-from thin_ice.evaluation.cascade import Cascade
 
 PREPARE = prepare
 INPUTS = ("dataset", "model", "samples", "distances")
 
 
 def run(job: Job) -> list[Path]:
-    wanted, threat = job.parameters["autoattack"], ThreatModel(**job.parameters["threat"])
-    settings = settings_of(wanted, threat.norm)
-    cascade = Cascade(threat, settings, wanted["seed"], wanted["batch_size"])
+    cascade, shard_size = cascade_of(job), job.parameters["autoattack"]["shard_size"]
     loaded, test = load_subject(job)
-    known, rounds = _known(job, test, threat.norm), job.parameters["breaking"]["rounds"]
+    known, rounds = _known(job, test, cascade.threat.norm), job.parameters["breaking"]["rounds"]
     table, facts = breaking_table(
-        loaded.model, test, known, cascade, wanted["shard_size"], rounds, checkpoint_of(job)
+        loaded.model, test, known, cascade, shard_size, rounds, checkpoint_of(job)
     )
     job.facts["breaking"] = facts
     path = job.folder / "breaking.parquet"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from thin_ice.attacks.fast import fast
 from thin_ice.attacks.protocol import Protocol
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.commands.job import Job
@@ -20,6 +21,7 @@ from thin_ice.evaluation.outcomes import TRAINED
 from thin_ice.evaluation.shards import Shard, Subject, autoattack_numbers, require_shards
 from thin_ice.files import sha256, write_json
 from thin_ice.sparsity.accounting import account
+from thin_ice.speed import Speed
 
 PREPARE = prepare
 INPUTS = ("dataset", "model", "shards", "checks")
@@ -32,7 +34,8 @@ def run(job: Job) -> list[Path]:
     protocols = {name: Protocol(**fields) for name, fields in wanted["protocols"].items()}
     threat = ThreatModel(**wanted["threat"])
     clean = clean_table(loaded.model, test)
-    claimed, seconds = protocol_table(loaded.model, test, threat, protocols, wanted["seed"])
+    view = fast(loaded.model, Speed(**wanted["speed"]))
+    claimed, seconds = protocol_table(view, test, threat, protocols, wanted["seed"])
     job.facts["claimed"] = {"seconds_per_sample": seconds}
     tables = [shard.table for shard in shards]
     samples = join_shards(pd.concat([clean, claimed], axis=1), tables)

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from thin_ice import tables
+from thin_ice.attacks.fast import Views
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.commands.job import Job
 from thin_ice.data.split import Dataset, load_dataset
@@ -14,6 +15,7 @@ from thin_ice.files import write_text
 from thin_ice.models.artifact import load_model
 from thin_ice.models.network import Architecture
 from thin_ice.randomness import seed_from
+from thin_ice.speed import Speed
 from thin_ice.training.hooks import Row
 from thin_ice.training.plan import Plan
 from thin_ice.training.setting import Setting
@@ -46,6 +48,7 @@ def setting_of(job: Job, dataset: Dataset, stage: str | None = None) -> Setting:
         plan=Plan(**wanted["plan"]),
         stream=stream,
         teacher=_teacher(job) if objective.teacher else None,
+        views=Views(Speed(**wanted["speed"])),
     )
 
 

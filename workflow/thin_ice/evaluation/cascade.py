@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from thin_ice.attacks.autoattack import attacker, run_attack
 from thin_ice.attacks.checks import checked_logits
+from thin_ice.attacks.fast import fast
 from thin_ice.attacks.flags import Flag, flag
 from thin_ice.attacks.minimum_norm import margin
 from thin_ice.attacks.modes import under_attack
@@ -32,16 +33,18 @@ from thin_ice.evaluation.outcomes import (
 )
 from thin_ice.evaluation.recheck import Recheck, recheck
 from thin_ice.progress import Progress
+from thin_ice.speed import PLAIN, Speed
 
 
 @dataclass(frozen=True)
 class Cascade:
-    """The declared protocol of an AutoAttack evaluation."""
+    """The declared protocol of an AutoAttack evaluation, and how passes are computed in it."""
 
     threat: ThreatModel
     settings: CascadeSettings
     seed: int
     batch_size: int
+    speed: Speed = PLAIN
 
 
 @dataclass
@@ -88,7 +91,8 @@ class ShardResult:
 def run_shard(
     model: nn.Module, shard: Split, cascade: Cascade, checkpoint: Checkpoint
 ) -> ShardResult:
-    """Attack a shard with a network in evaluation mode.
+    """Attack a shard with a network in evaluation mode. What the attacks find on its fast view is
+    looked at again on the network itself.
 
     Raises:
         UnusableInput: images, labels, the network's mode or its logits are not what they must be.
@@ -100,10 +104,10 @@ def run_shard(
     if len(shard):
         cascade = replace(cascade, settings=cascade.settings.for_classes(logits.shape[1]))
     state = _begin(logits, labels, cascade, checkpoint)
-    attacks = cascade.settings.attacks
+    attacks, view = cascade.settings.attacks, fast(model, cascade.speed)
     progress = Progress("attack", len(attacks), len(state.codes))
     for name in attacks[len(state.codes) :]:
-        _attack(model, images, labels, cascade, name, state)
+        _attack(view, images, labels, cascade, name, state)
         _save(state, checkpoint)
         progress.advance({"after": name, "robust": f"{int(state.alive.sum())}/{len(shard)}"})
     progress.close()

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from thin_ice.attacks.fast import AS_THEY_ARE, Views
 from thin_ice.attacks.modes import Mode, in_mode
 from thin_ice.attacks.pgd import AttackLoss, Start, cross_entropy_of, pgd, start_point
 from thin_ice.attacks.threat import ThreatModel
@@ -27,7 +28,7 @@ class Step:
 
     ``memory``: what the objective keeps from step to step of a stage, tensors by name; the loop
     owns it and saves it with its checkpoints. None where nobody keeps any, as where a method looks
-    at the loss or an epoch is validated.
+    at the loss or an epoch is validated. ``views``: networks as an adversary is to compute them.
     """
 
     threat: ThreatModel
@@ -36,6 +37,7 @@ class Step:
     teacher: nn.Module | None = None
     pretrained: bool = False
     memory: dict[str, Tensor] | None = None
+    views: Views = AS_THEY_ARE
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Adversary:
         start = start_point(images, step.threat, self.start, step.generator)
         size = self.rel_step * step.threat.eps
         with in_mode(model, self.mode):
-            return pgd(model, images, step.threat, loss, start, self.steps, size)
+            view = step.views.of(model)
+            return pgd(view, images, step.threat, loss, start, self.steps, size)
 
 
 class SeenOnce:

@@ -301,6 +301,7 @@ class Study:
             "objective": {key: objective[key] for key in ("kind", "options")},
             "threat": self.resolved["threat"],
             "plan": self.plan(network, trained),
+            "speed": self.resolved["speed"],
             **extra,
         }
         entries = [("objectives", objective["kind"]), self._architecture(network)]
@@ -312,6 +313,7 @@ class Study:
         parameters = {
             "threat": self.resolved["threat"],
             "autoattack": self.resolved["autoattack"],
+            "speed": self.resolved["speed"],
             "shard": shard,
         }
         return self._job("autoattack", parameters, [self._architecture(network)])
@@ -322,6 +324,7 @@ class Study:
             "seed": network.seed,
             "threat": self.resolved["threat"],
             "protocols": {name: vars(PROTOCOLS[name]) for name in names},
+            "speed": self.resolved["speed"],
         }
         return self._job("evaluate", parameters, [self._architecture(network)])
 
@@ -329,7 +332,8 @@ class Study:
         attacks = self.resolved["distances"]["attacks"]
         entries = [("distance_attacks", attack["kind"]) for attack in attacks]
         entries.append(self._architecture(network))
-        return self._job("distances", {"distances": attacks}, entries)
+        parameters = {"distances": attacks, "speed": self.resolved["speed"]}
+        return self._job("distances", parameters, entries)
 
     def breaking_job(self, network: Network) -> str:
         wanted = self.resolved["autoattack"]
@@ -337,6 +341,7 @@ class Study:
             "threat": self.resolved["threat"],
             "autoattack": {k: v for k, v in wanted.items() if k != "keep_examples"},
             "breaking": self.resolved["breaking"],
+            "speed": self.resolved["speed"],
         }
         return self._job("breaking", parameters, [self._architecture(network)])
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from thin_ice.attacks.distance_budgets import BUDGETS, column
 from thin_ice.attacks.versions import version_settings
+from thin_ice.speed import Speed
 from thin_ice.study.options import NO_DEFAULT, Entry, entry, fraction, read_class
 from thin_ice.study.pipelines import STAGES, shared_with_dense
 from thin_ice.study.schema import BadStudy
@@ -86,6 +87,7 @@ def resolve(raw: Mapping[str, Any]) -> Tree:
         for label, options in sorted(raw.get("methods", {}).items())
     }
     study |= _dense_again(raw, study)
+    study["speed"] = vars(Speed()) | raw.get("speed", {})
     study["selection_on_test"] = raw.get("selection_on_test", False)
     study["autoattack"] = _autoattack(raw.get("autoattack", {}), study["threat"]["norm"])
     study["distances"] = _distances(raw.get("distances", {}), study["threat"]["norm"])

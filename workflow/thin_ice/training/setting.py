@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from thin_ice.attacks.fast import AS_THEY_ARE, Views
 from thin_ice.attacks.modes import buffers_put_back
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.data.split import Split, augment
@@ -22,7 +23,7 @@ class Setting:
     the frozen dense network, in evaluation mode, where the objective learns from it. ``extra``:
     pseudo-labelled images, where the plan mixes such into the loop's batches; nothing else sees
     them. ``pretrained``: whether the network was trained before; pruning and fine-tuning say so
-    themselves.
+    themselves. ``views``: networks as the adversaries of the stage compute them.
     """
 
     train: Split
@@ -34,6 +35,7 @@ class Setting:
     teacher: nn.Module | None = None
     extra: Split | None = None
     pretrained: bool = False
+    views: Views = AS_THEY_ARE
 
     @property
     def batches_per_epoch(self) -> int:
@@ -58,7 +60,9 @@ class Setting:
     ) -> Step:
         """What the objective may know of a moment whose random numbers have these names."""
         stream = generator(self.device, *self.stream, *names)
-        return Step(self.threat, stream, progress, self.teacher, self.pretrained, memory)
+        return Step(
+            self.threat, stream, progress, self.teacher, self.pretrained, memory, self.views
+        )
 
     def shuffled(self, stream: torch.Generator) -> tuple[Tensor, ...]:
         """Indices of the training samples in a random order, in an epoch's batches of nearly equal
