@@ -195,7 +195,7 @@ def test_the_test_split_cannot_reach_the_loop():
     assert names == [
         *("model", "setting", "hooks", "checkpoint"),
         *("train", "validation", "objective", "threat", "plan", "stream", "teacher", "extra"),
-        "pretrained",
+        *("pretrained", "views"),
     ]
 
 

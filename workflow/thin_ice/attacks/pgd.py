@@ -55,7 +55,7 @@ def pgd_iterates(
         adversarial.requires_grad_(True)
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(loss(model(adversarial)), adversarial)
-        ascent = adversarial.detach() + step_size * threat.steepest(gradient)
+        ascent = threat.steepest(gradient).mul_(step_size).add_(adversarial.detach())
         adversarial = threat.project(ascent, images)
         yield adversarial
 

@@ -34,18 +34,19 @@ class ThreatModel:
         """The nearest point of the ball, then of the box, for each image; in L1 the nearest of
         both, since clipping an L1 projection to the box would give away part of eps.
         """
-        delta = images - clean
+        delta = images - clean  # of our own, so what follows may work in place
         if self.norm == "L1":
             return (clean + l1_box_projection(delta, clean, self.eps)).clamp(0, 1)
         if self.norm == "Linf":
-            delta = delta.clamp(-self.eps, self.eps)
+            delta.clamp_(-self.eps, self.eps)
         else:
             length = delta.flatten(1).norm(dim=1).clamp_min(1e-12)
-            delta = delta * per_sample((self.eps / length).clamp_max(1), delta)
-        return (clean + delta).clamp(0, 1)
+            delta *= per_sample((self.eps / length).clamp_max(1), delta)
+        return delta.add_(clean).clamp_(0, 1)
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """The direction of unit length in ``norm`` along which a linear loss grows fastest.
+        """The direction of unit length in ``norm`` along which a linear loss grows fastest; a new
+        tensor.
 
         In L1 that is a single value, too few for a step; the sign of the hundredth with the
         largest gradients is taken instead (sparse l1 descent, Tramèr and Boneh 2019).

@@ -60,7 +60,8 @@ class FreeAt(SingleStep):
     def craft(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Tensor:
         """One step of eps from the images themselves, in the ball and the box."""
         loss = cross_entropy_of(labels)
-        return pgd(model, images, step.threat, loss, images, 1, step.threat.eps)
+        view = step.views.of(model)
+        return pgd(view, images, step.threat, loss, images, 1, step.threat.eps)
 
 
 def _carried(memory: dict[str, Tensor], images: Tensor) -> Tensor:

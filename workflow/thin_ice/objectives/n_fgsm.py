@@ -55,4 +55,5 @@ class NFgsm(SingleStep):
         noisy = ThreatModel(norm, self.noise * eps).random_start(images, step.generator)
         reached = ThreatModel(norm, (self.noise + self.rel_step) * eps)
         loss = cross_entropy_of(labels)
-        return pgd(model, images, reached, loss, noisy, 1, self.rel_step * eps)
+        view = step.views.of(model)
+        return pgd(view, images, reached, loss, noisy, 1, self.rel_step * eps)

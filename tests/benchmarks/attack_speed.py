@@ -1,0 +1,183 @@
+"""AutoAttack here against a direct call of the package, and distances against plain loops.
+
+The network is one that `training` made: a small CNN, trained against PGD on digits. The direct call
+is the package's own example: the network in evaluation mode, everything else as it comes.
+"""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from measure import Figure, alternately, speed_up
+from pyautoattack import AutoAttack
+from torch import Tensor, nn
+
+from thin_ice.attacks.fast import Views, fast
+from thin_ice.attacks.fmn import fmn
+from thin_ice.attacks.threat import ThreatModel
+from thin_ice.attacks.versions import version_settings
+from thin_ice.checkpoint import Checkpoint
+from thin_ice.data.digits import Digits
+from thin_ice.data.partition import partition
+from thin_ice.data.split import Split
+from thin_ice.evaluation.cascade import Cascade, run_shard
+from thin_ice.models.network import Architecture
+from thin_ice.objectives.pgd_at import PgdAt
+from thin_ice.speed import Speed
+from thin_ice.training.fit import fit
+from thin_ice.training.hooks import Hooks
+from thin_ice.training.plan import Plan
+from thin_ice.training.setting import Setting
+
+NORM, EPS, SEED = "Linf", 0.2, 0
+SAMPLES, BATCH = 180, 1000
+FMN_STEPS = 200
+SPEED = Speed(channels_last=True)
+ARCHITECTURE = Architecture("digits_cnn", {"width": 16}, (1, 8, 8), 10, normalize=False)
+
+
+def digits() -> dict[str, Split]:
+    """The splits of the default study, by name."""
+    parts = partition(Digits().read(), validation=0.15, seed=0)
+    named = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    return {
+        name: Split(*(torch.from_numpy(a) for a in (one.images, one.labels, one.ids)))
+        for name, one in named.items()
+    }
+
+
+def trained(splits: dict[str, Split], epochs: int = 20, seed: int = 0, **plan: object) -> nn.Module:
+    """A small CNN trained against seven steps of PGD, in evaluation mode."""
+    model = ARCHITECTURE.build(seed)
+    chosen = {"epochs": epochs, "batch_size": 64, "lr": 0.05, "weight_decay": 5e-4}
+    setting = Setting(
+        train=splits["train"],
+        validation=splits["validation"],
+        objective=PgdAt(steps=7),
+        threat=ThreatModel(NORM, EPS),
+        plan=Plan(**chosen | {"validate_every": epochs, "select": "last"} | plan),
+        stream=(seed, "benchmark"),
+        views=Views(SPEED),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        fit(model, setting, Hooks(), Checkpoint(Path(folder) / "checkpoint", "benchmark"))
+    return model.eval()
+
+
+def directly(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = BATCH) -> Tensor:
+    """Robust samples, bool (N,), by one call of the package."""
+    attack = AutoAttack(
+        model, norm=NORM, eps=EPS, seed=SEED, version="standard", device=images.device
+    )
+    _, predicted = attack.run_standard_evaluation(images, labels, batch_size=batch_size)
+    return predicted == labels
+
+
+def by_us(model: nn.Module, split: Split, speed: Speed, batch_size: int = BATCH) -> Tensor:
+    """The same by our cascade."""
+    settings = version_settings("standard", NORM)
+    cascade = Cascade(ThreatModel(NORM, EPS), settings, SEED, batch_size, speed)
+    with tempfile.TemporaryDirectory() as folder:
+        result = run_shard(model, split, cascade, Checkpoint(Path(folder) / "state", "benchmark"))
+    return torch.from_numpy(result.table.robust.to_numpy())
+
+
+def autoattack(model: nn.Module, split: Split, rounds: int = 2) -> list[Figure]:
+    """Speed and agreement, with the fast paths and without them."""
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str, verdicts: Tensor) -> None:
+        found[name] = verdicts.cpu()
+
+    ways = (
+        lambda: keep("direct", directly(model, split.floats(), split.labels)),
+        lambda: keep("fast", by_us(model, split, SPEED)),
+        lambda: keep("plain", by_us(model, split, Speed(fold=False))),
+    )
+    slow, quick, plain = alternately(rounds, *ways)
+    ratio, about = speed_up(slow, quick)
+    exact, about_exact = speed_up(slow, plain)
+    same = {n: 100 * float((found[n] == found["direct"]).float().mean()) for n in found}
+    about |= {"samples": len(split), "robust": int(found["direct"].sum()), "speed": vars(SPEED)}
+    agreement = "of verdicts are those of the direct call"
+    return [
+        Figure("AutoAttack standard", ratio, "times the direct call", ">= 1.5", about),
+        Figure("its verdicts", round(same["fast"], 2), f"% {agreement}", ">= 99.5"),
+        Figure(
+            "AutoAttack standard, all switches off",
+            exact,
+            "times the direct call",
+            about=about_exact | {"equal_verdicts_percent": same["plain"]},
+        ),
+    ]
+
+
+def plain_fmn(model: nn.Module, images: Tensor, labels: Tensor, steps: int) -> Tensor:
+    """FMN in L-infinity as a person would first write it: the gradient of everything, a batch's
+    values read on the host in every step. Returns distances, (N,).
+    """
+    import math
+
+    best = torch.full((len(images),), math.inf)
+    delta, radius = torch.zeros_like(images), torch.full((len(images),), math.inf)
+    for step in range(steps):
+        decay = (1 + math.cos(math.pi * step / steps)) / 2
+        gamma, stepsize = 0.001 + 0.049 * decay, 0.01 + 0.99 * decay
+        delta.requires_grad_(True)
+        logits = model(images + delta)
+        others = logits.scatter(1, labels[:, None], -math.inf).amax(1)
+        margins = logits.gather(1, labels[:, None]).squeeze(1) - others
+        model.zero_grad()
+        margins.sum().backward()
+        gradient, delta = delta.grad, delta.detach()
+        for i in range(len(images)):
+            size, margin = float(delta[i].abs().max()), float(margins[i])
+            if margin < 0:
+                best[i] = min(float(best[i]), size)
+                radius[i] = min(float(radius[i]) * (1 - gamma), float(best[i]))
+            elif math.isfinite(float(best[i])):
+                radius[i] = float(radius[i]) * (1 + gamma)
+            else:
+                radius[i] = size + abs(margin) / max(float(gradient[i].abs().sum()), 1e-12)
+        length = gradient.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+        bound = radius.view(-1, 1, 1, 1)
+        delta = (delta - stepsize * gradient / length).clamp(-bound, bound)
+        delta = (images + delta).clamp(0, 1) - images
+    return best
+
+
+def distances(model: nn.Module, split: Split, rounds: int = 2) -> Figure:
+    """FMN against the plain loop, with how far the distances differ."""
+    images, labels = split.floats(), split.labels
+    with torch.no_grad():
+        right = model(images).argmax(1) == labels
+    images, labels = images[right], labels[right]
+    found = {}
+
+    def ours() -> None:
+        view = fast(model, SPEED)
+        found["ours"] = fmn(view, images, labels, NORM, FMN_STEPS, 1.0).distance
+
+    def theirs() -> None:
+        found["theirs"] = plain_fmn(model, images, labels, FMN_STEPS)
+
+    slow, quick = alternately(rounds, theirs, ours)
+    ratio, about = speed_up(slow, quick)
+    about["median_ratio_of_distances"] = round(float((found["ours"] / found["theirs"]).median()), 4)
+    return Figure("FMN, 200 steps", ratio, "times a plain loop", about=about)
+
+
+def figures() -> list[Figure]:
+    splits = digits()
+    model, test = trained(splits), splits["test"].head(SAMPLES)
+    return [*autoattack(model, test), distances(model, test)]
+
+
+if __name__ == "__main__":
+    from measure import table
+
+    torch.set_num_threads(2)
+    found = figures()
+    print(table(found))
+    for one in found:
+        print(one.name, one.about)
