@@ -10,7 +10,7 @@ READY := $(VENV)/ready
 
 STUDY ?= config.yaml
 
-.PHONY: study explain audit test lint tests heavy lock clean
+.PHONY: study explain audit test lint tests heavy bench lock clean
 
 study: $(READY)
 	$(BIN)/snakemake --cores $(CORES) --configfile $(STUDY)
@@ -37,6 +37,10 @@ tests: $(READY)
 # Tests that take minutes each; not part of make test.
 heavy: $(READY)
 	$(BIN)/python -m pytest -q -m heavy
+
+# Every target of speed and what is reached; twenty minutes. BENCH="--only training --json FILE"
+bench: $(READY)
+	$(BIN)/python tests/benchmarks/bench.py --json results/bench/bench.json $(BENCH)
 
 # torch first and pinned: left to another package, pip would take a newer build with its CUDA parts.
 $(READY): envs/requirements.txt pyproject.toml

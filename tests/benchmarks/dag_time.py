@@ -16,6 +16,7 @@ from statistics import median
 
 import yaml
 from finished_study import finish
+from measure import Figure
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIZES = (100, 1_000, 10_000)
@@ -178,6 +179,20 @@ def _cells(runs: list[DryRun]) -> list[str]:
     """Time and memory of the run that took the least time."""
     least = min(runs, key=lambda run: run.seconds)
     return [f"{least.seconds:.1f}", f"{least.memory:.0f}"]
+
+
+def figures() -> list[Figure]:
+    """A study of about 1,000 jobs: with nothing to do, and with everything."""
+    count, studies, rules = nothing_to_do(SIZES[1])
+    idle = median(one.seconds for one in studies) / median(one.seconds for one in rules)
+    about = {"jobs": count, "ours_s": [round(one.seconds, 2) for one in studies]}
+    about |= {"plain_s": [round(one.seconds, 2) for one in rules]}
+    whole = in_an_empty_folder(ours, SIZES[1])
+    busy = whole.seconds / in_an_empty_folder(plain, whole.jobs).seconds
+    return [
+        Figure("planning with nothing to do", round(idle, 2), "times plain rules", "<= 1.5", about),
+        Figure("planning with all to do", round(busy, 2), "times plain rules"),
+    ]
 
 
 NOTHING = """\

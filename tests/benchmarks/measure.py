@@ -64,10 +64,10 @@ def speed_up(slow: list[float], fast: list[float]) -> tuple[float, dict[str, Any
 HEADER = "| what | measured | target | reached |\n|---|---|---|---|"
 
 
-def table(figures: list[Figure]) -> str:
+def table(figures: list[Figure], header: bool = True) -> str:
     """Markdown, a line a figure."""
     lines = [
         f"| {one.name} | {one.value:g} {one.unit} | {one.target} | {one.reached} |"
         for one in figures
     ]
-    return "\n".join([HEADER, *lines])
+    return "\n".join([HEADER, *lines] if header else lines)

@@ -15,6 +15,7 @@ TESTS = Path(__file__).resolve().parents[1]
 LIBRARY = TESTS.parent / "workflow"
 sys.path[:0] = [str(LIBRARY), str(TESTS)]
 
+from measure import Figure  # noqa: E402
 from tiny_study import arguments_of, run_job, tiny_study  # noqa: E402
 
 from thin_ice.study.jobs import planned_jobs  # noqa: E402
@@ -97,6 +98,14 @@ def _figures(times: dict[str, float]) -> list[dict]:
         for name, time in times.items()
     ]
     return [first, *rest]
+
+
+def figures() -> list[Figure]:
+    """The same for the table of all benchmarks."""
+    return [
+        Figure(f"start-up: {one['name']}", one["value"], one["unit"], one["target"])
+        for one in measure(stages=CHIEF[:2])
+    ]
 
 
 def table(figures: list[dict]) -> str:
