@@ -7,6 +7,7 @@ is the package's own example: the network in evaluation mode, everything else as
 import math
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -32,11 +33,23 @@ from thin_ice.training.hooks import Hooks
 from thin_ice.training.plan import Plan
 from thin_ice.training.setting import Setting
 
-NORM, EPS, SEED = "Linf", 0.2, 0
-SAMPLES, BATCH = 180, 1000
+NORM, SEED = "Linf", 0
+SAMPLES = 180
 FMN_STEPS = 200
 SPEED = Speed()
 ARCHITECTURE = Architecture("digits_cnn", {"width": 16}, (1, 8, 8), 10, normalize=False)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is asked of AutoAttack's standard version in L-infinity; the first ``attacks`` of it."""
+
+    eps: float = 0.2
+    batch_size: int = 1000
+    attacks: int = 4
+
+
+ASKED = Protocol()
 
 
 def digits() -> dict[str, Split]:
@@ -57,7 +70,7 @@ def trained(splits: dict[str, Split], epochs: int = 20, seed: int = 0, **plan: o
         train=splits["train"],
         validation=splits["validation"],
         objective=PgdAt(steps=7),
-        threat=ThreatModel(NORM, EPS),
+        threat=ThreatModel(NORM, ASKED.eps),
         plan=Plan(**chosen | {"validate_every": epochs, "select": "last"} | plan),
         stream=(seed, "benchmark"),
         views=Views(SPEED),
@@ -67,19 +80,21 @@ def trained(splits: dict[str, Split], epochs: int = 20, seed: int = 0, **plan: o
     return model.eval()
 
 
-def directly(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = BATCH) -> Tensor:
+def directly(model: nn.Module, images: Tensor, labels: Tensor, asked: Protocol) -> Tensor:
     """Robust samples, bool (N,), by one call of the package."""
     attack = AutoAttack(
-        model, norm=NORM, eps=EPS, seed=SEED, version="standard", device=images.device
+        model, norm=NORM, eps=asked.eps, seed=SEED, version="standard", device=images.device
     )
-    _, predicted = attack.run_standard_evaluation(images, labels, batch_size=batch_size)
+    attack.attacks_to_run = attack.attacks_to_run[: asked.attacks]
+    _, predicted = attack.run_standard_evaluation(images, labels, batch_size=asked.batch_size)
     return predicted == labels
 
 
-def by_us(model: nn.Module, split: Split, speed: Speed, batch_size: int = BATCH) -> Tensor:
+def by_us(model: nn.Module, split: Split, speed: Speed, asked: Protocol) -> Tensor:
     """The same by our cascade."""
     settings = version_settings("standard", NORM)
-    cascade = Cascade(ThreatModel(NORM, EPS), settings, SEED, batch_size, speed)
+    settings = replace(settings, attacks=settings.attacks[: asked.attacks])
+    cascade = Cascade(ThreatModel(NORM, asked.eps), settings, SEED, asked.batch_size, speed)
     with tempfile.TemporaryDirectory() as folder:
         result = run_shard(model, split, cascade, Checkpoint(Path(folder) / "state", "benchmark"))
     return torch.from_numpy(result.table.robust.to_numpy(copy=True))
@@ -88,7 +103,7 @@ def by_us(model: nn.Module, split: Split, speed: Speed, batch_size: int = BATCH)
 def one_thread_job(model: nn.Module, split: Split) -> Tensor:
     """What a job of a study does, in a process of its own."""
     torch.set_num_threads(1)
-    return by_us(model, split, SPEED)
+    return by_us(model, split, SPEED, ASKED)
 
 
 def autoattack(models: list[nn.Module], split: Split, rounds: int = 2) -> list[Figure]:
@@ -100,7 +115,7 @@ def autoattack(models: list[nn.Module], split: Split, rounds: int = 2) -> list[F
     with ProcessPoolExecutor(len(models), get_context("spawn")) as pool:
 
         def direct() -> None:
-            found["direct"] = [directly(model, images, labels) for model in models]
+            found["direct"] = [directly(model, images, labels, ASKED) for model in models]
 
         def study() -> None:
             waited = [pool.submit(one_thread_job, model, split) for model in models]
@@ -124,9 +139,9 @@ def one_call(model: nn.Module, split: Split, rounds: int) -> list[Figure]:
     images, labels = split.floats(), split.labels
     slow, folded, plain = alternately(
         rounds,
-        lambda: directly(model, images, labels),
-        lambda: by_us(model, split, SPEED),
-        lambda: by_us(model, split, Speed(fold=False)),
+        lambda: directly(model, images, labels, ASKED),
+        lambda: by_us(model, split, SPEED, ASKED),
+        lambda: by_us(model, split, Speed(fold=False), ASKED),
     )
     named = {"folded": folded, "all switches off": plain}
     return [
