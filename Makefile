@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 CORES ?= 2
+# One worker more than cores: some tests wait, for Slurm or for a kill, while others compute.
+WORKERS ?= $(shell expr $(CORES) + 1)
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
@@ -32,7 +34,7 @@ lint: $(READY)
 	$(BIN)/python tests/lint_workflow.py
 
 tests: $(READY)
-	$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not heavy"
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not heavy"
 
 # Tests that take minutes each; not part of make test.
 heavy: $(READY)

@@ -1,6 +1,7 @@
 """The fast view of a network is the network, up to rounding, in whatever state it is."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,10 @@ from torch import Tensor, nn
 from thin_ice import tables
 from thin_ice.attacks.fast import Fast, Views, fast
 from thin_ice.attacks.minimum_norm import margin
+from thin_ice.attacks.threat import ThreatModel
+from thin_ice.attacks.versions import version_settings
+from thin_ice.checkpoint import Checkpoint
+from thin_ice.evaluation.cascade import Cascade, run_shard
 from thin_ice.models.network import Architecture
 from thin_ice.sparsity.masks import top_k_mask
 from thin_ice.sparsity.parametrizations import TopKScore, fix_masks
@@ -228,3 +233,30 @@ def test_a_network_that_cannot_be_traced_is_attacked_as_it_is(build, messages, k
     assert fast(model, Speed()) is model
     assert torch.equal(torch.get_rng_state(), state)
     assert why in messages()[-1]
+
+
+def test_autoattack_attacks_the_view_and_its_finds_are_seen_again_on_the_network(
+    trained, digits, tmp_path
+):
+    """The verdicts are those on the network as it is; its own batch norms are only asked for the
+    clean logits and for the found examples.
+    """
+    test = digits["test"].head(40)
+    tables, passed = {}, {}
+    for speed in (PLAIN, *BOTH):
+        settings = replace(version_settings("standard", "Linf"), square_queries=50)
+        cascade = Cascade(ThreatModel("Linf", 0.1), settings, 0, 40, speed)
+        checkpoint = Checkpoint(tmp_path / str(len(tables)), "job")
+        passed[speed] = passes(
+            trained,
+            nn.BatchNorm2d,
+            lambda _, c=cascade, p=checkpoint, s=speed: tables.update(
+                {s: run_shard(trained, test, c, p).table}
+            ),
+            None,
+        )
+    for speed in BOTH:
+        assert tables[speed].robust.equals(tables[PLAIN].robust)
+        assert tables[speed].confirmed.all()
+        assert passed[speed] == 2 * 3 < passed[PLAIN] / 100
+    assert 0 < tables[PLAIN].robust.sum() < tables[PLAIN].broken_by.ne("clean").sum()

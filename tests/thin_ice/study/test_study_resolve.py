@@ -671,6 +671,16 @@ def test_what_a_network_was_tuned_with_is_its_last_stages_objective(pipelines):
     assert masks["imp"] == masks["robust_bird"] == "natural"
 
 
+@pytest.mark.parametrize("switch", ["fold", "channels_last"])
+def test_how_passes_are_computed_touches_what_attacks(miniature, switch):
+    miniature |= {"methods": PIPELINES, "selection_on_test": True, "breaking": {"rounds": 1}}
+    before, after = (study_from(miniature | {"speed": {switch: on}}) for on in (False, True))
+    old, new = ({job.folder: job for job in planned_jobs(one)} for one in (before, after))
+    touched = {old[folder].stage for folder in old if old[folder].text != new[folder].text}
+    attacked = {"autoattack", "evaluate", "distances", "breaking", "selection"}
+    assert touched == {"study", "dense", *ALL, *attacked, "report"}
+
+
 def stages_touched(before, after):
     """Stages of the jobs that a change of the study plans otherwise, among those that train."""
     old, new = ({job.folder: job for job in planned_jobs(one)} for one in (before, after))
