@@ -18,7 +18,10 @@ from thin_ice.training.plan import Plan
 from thin_ice.training.setting import Setting
 
 # They take minutes, some of them waiting: begun last, one would keep the others' processor idle.
-LONGEST = ("test_workflow_slurm.py", "test_workflow_reruns.py")
+LONGEST = (
+    *("test_workflow_slurm.py", "test_workflow_reruns.py"),
+    *("test_workflow_dag.py", "test_workflow_resume.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

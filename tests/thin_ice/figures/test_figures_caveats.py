@@ -142,6 +142,22 @@ def test_what_was_run_is_told_from_tables_and_study():
         assert fact in told
 
 
+@pytest.mark.parametrize(
+    ("switches", "said"),
+    [
+        ({}, None),
+        ({"fold": False, "channels_last": True}, None),
+        ({"fold": True, "channels_last": False}, "before them: equal within rounding"),
+        ({"fold": True, "channels_last": True}, "before them, channels last in memory: equal"),
+    ],
+)
+def test_what_was_run_says_how_passes_were_computed(switches, said):
+    finished = make_finished()
+    finished.study["speed"] = switches
+    found = [one for one in what_was_run(finished) if "folded" in one]
+    assert [said in one for one in found] == [True] * (said is not None)
+
+
 def test_what_was_run_says_which_networks_were_pruned_before_or_during_their_training():
     first, *told = what_was_run(make_finished(methods=3, pipelines=("before", "during")))
     assert first.startswith(

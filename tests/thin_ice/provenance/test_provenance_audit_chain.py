@@ -360,7 +360,7 @@ def edited_code(tmp_path, monkeypatch):
     def forget():
         for remembered in (
             *(fingerprint.imported, fingerprint._names_imported, fingerprint._files_of),
-            *(plan.code, plan.reachable),
+            *(plan.code, plan.installed),
         ):
             remembered.cache_clear()
 

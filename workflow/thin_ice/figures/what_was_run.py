@@ -21,6 +21,7 @@ def what_was_run(finished: Finished) -> list[str]:
         *_extra(finished),
         _threat(finished),
         _autoattack(finished.study["autoattack"]),
+        *_speed(finished.study.get("speed", {})),
         _distances(finished.study["distances"]["attacks"]),
         *_certification(finished.study),
     ]
@@ -102,6 +103,17 @@ def _autoattack(options: dict) -> str:
         f"{options['batch_size']}, shards of {options['shard_size']} samples; its verdicts depend "
         "on all of these."
     )
+
+
+def _speed(switches: dict) -> Iterator[str]:
+    """How passes were computed, where it is not as the networks say."""
+    if switches.get("fold"):
+        order = ", channels last in memory" * switches["channels_last"]
+        yield (
+            f"While attacked, networks are computed with their batch norms folded into the "
+            f"convolutions before them{order}: equal within rounding. What AutoAttack finds is "
+            "confirmed on the networks themselves."
+        )
 
 
 def _distances(attacks: list[dict]) -> str:
