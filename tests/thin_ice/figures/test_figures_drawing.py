@@ -106,6 +106,7 @@ def test_labels_lie_inside_the_figure_and_do_not_overlap(name, finished):
         assert_apart(boxes_of(figure, ax.get_xticklabels()))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", EXHIBITS)
 def test_a_figure_of_many_networks_grows_downwards(name, large):
     small = drawn(name, make_finished(**STUDIES["smallest"]))
