@@ -167,7 +167,7 @@ def plain_fmn(model: nn.Module, images: Tensor, labels: Tensor, steps: int) -> T
         margins.sum().backward()
         gradient, delta = delta.grad, delta.detach()
         for i in range(len(images)):
-            size, margin = float(delta[i].abs().max()), float(margins[i])
+            size, margin = float(delta[i].abs().max()), margins[i].item()
             if margin < 0:
                 best[i] = min(float(best[i]), size)
                 radius[i] = min(float(radius[i]) * (1 - gamma), float(best[i]))
