@@ -6,17 +6,19 @@ that under PGD of ten steps; beside it the accuracy under the step that trains i
 where the two come apart the training says so.
 """
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 
 from thin_ice.objectives.base import NoAdversary, Step, UnderAttack, correct
 
 
-class SingleStep(NoAdversary, UnderAttack):
+class SingleStep(NoAdversary, UnderAttack, ABC):
     """They lend PGD's ten steps to whoever wants adversarial images, and withstand these."""
 
+    @abstractmethod
     def craft(self, model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Tensor:
         """Images as the training adversary leaves them, against the model in the mode it is in."""
-        raise NotImplementedError
 
     def withstands_one_step(
         self, model: nn.Module, images: Tensor, labels: Tensor, step: Step

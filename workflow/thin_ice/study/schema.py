@@ -14,8 +14,6 @@ SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "study.schema.yaml"
 WHOLE = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
     "integer", lambda _, value: type(value) is int
 )
-# libyaml's where PyYAML was built with it: every process of a run reads the schema.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 VALIDATOR = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=WHOLE)
 
 
@@ -31,7 +29,7 @@ class BadStudy(ThinIceError):
 @cache
 def schema() -> dict:
     """The JSON schema of a study."""
-    return yaml.load(SCHEMA.read_text(encoding="utf-8"), Loader=LOADER)
+    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
 
 def check_schema(raw: Any) -> None:
