@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from measure import Figure, alternately, speed_up
 from pyautoattack import AutoAttack
+from splits import digits
 from torch import Tensor, nn
 
 from thin_ice.attacks.fast import Views, fast
@@ -21,8 +22,6 @@ from thin_ice.attacks.fmn import fmn
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.attacks.versions import version_settings
 from thin_ice.checkpoint import Checkpoint
-from thin_ice.data.digits import Digits
-from thin_ice.data.partition import partition
 from thin_ice.data.split import Split
 from thin_ice.evaluation.cascade import Cascade, run_shard
 from thin_ice.models.network import Architecture
@@ -50,16 +49,6 @@ class Protocol:
 
 
 ASKED = Protocol()
-
-
-def digits() -> dict[str, Split]:
-    """The splits of the default study, by name."""
-    parts = partition(Digits().read(), validation=0.15, seed=0)
-    named = {"train": parts.train, "validation": parts.validation, "test": parts.test}
-    return {
-        name: Split(*(torch.from_numpy(a) for a in (one.images, one.labels, one.ids)))
-        for name, one in named.items()
-    }
 
 
 def trained(splits: dict[str, Split], epochs: int = 20, seed: int = 0, **plan: object) -> nn.Module:

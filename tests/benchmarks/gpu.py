@@ -1,7 +1,7 @@
 """The figures of a GPU, on real CIFAR-10: an epoch of adversarial training and AutoAttack.
 
-    python tests/benchmarks/gpu.py --cifar10 FOLDER --json gpu.json
-    python tests/benchmarks/gpu.py --device cpu --miniature
+    PYTHONPATH=workflow python tests/benchmarks/gpu.py --cifar10 FOLDER --json gpu.json
+    PYTHONPATH=workflow python tests/benchmarks/gpu.py --device cpu --miniature
 
 The first on the machine with the GPU; the second is what `make test` runs. FOLDER holds CIFAR-10 as
 parquet files, as on the Hugging Face hub. Without it the images are random, which takes as long,
@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from attack_speed import Protocol, by_us, directly
 from measure import HEADER, Figure, table
+from splits import splits_of
 from torch import nn
 from training_speed import STEPS, random_split
 
@@ -69,10 +70,8 @@ def splits(folder: Path | None, scale: Scale, device: str) -> tuple[Split, Split
         shape = (3, 32, 32)
         return tuple(random_split(n, shape, device) for n in (scale.train, scale.attacked))
     parts = partition(Cifar10(folder=str(folder)).read(), validation=0.0002, seed=0)
-    return tuple(
-        Split(*(torch.from_numpy(a).to(device) for a in (one.images, one.labels, one.ids))).head(n)
-        for one, n in ((parts.train, scale.train), (parts.test, scale.attacked))
-    )
+    named = splits_of(parts, device)
+    return named["train"].head(scale.train), named["test"].head(scale.attacked)
 
 
 def epoch(model: nn.Module, split: Split, scale: Scale, way: tuple[Speed, str]) -> float:

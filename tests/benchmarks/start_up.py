@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -54,8 +55,8 @@ def seconds(*words: str) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def measure(rounds: int = ROUNDS, stages: Sequence[str] = CHIEF) -> list[dict]:
-    """The figures, each with its name, value, unit, target and whether that is reached."""
+def measure(rounds: int = ROUNDS, stages: Sequence[str] = CHIEF) -> list[Figure]:
+    """The ratio that has a target, and the seconds behind it."""
     with tempfile.TemporaryDirectory() as folder:
         job = _dense_job(Path(folder))
         runs = {
@@ -84,37 +85,26 @@ def _dense_job(root: Path) -> list[str]:
     return arguments_of(jobs["dense"], root)
 
 
-def _figures(times: dict[str, float]) -> list[dict]:
+def _figures(times: dict[str, float]) -> list[Figure]:
     ratio = round(times[FIRST_STEP] / times[TORCH], 2)
-    first = {
-        "name": f"{FIRST_STEP}, beside {TORCH}",
-        "value": ratio,
-        "unit": "times",
-        "target": f"<= {TARGET}",
-        "reached": "yes" if ratio <= TARGET else "no",
-    }
-    rest = [
-        {"name": name, "value": round(time, 3), "unit": "s", "target": "", "reached": ""}
-        for name, time in times.items()
-    ]
-    return [first, *rest]
+    first = Figure(f"{FIRST_STEP}, beside {TORCH}", ratio, "times", f"<= {TARGET}")
+    return [first, *(Figure(name, round(time, 3), "s") for name, time in times.items())]
 
 
 def figures() -> list[Figure]:
-    """The same for the table of all benchmarks."""
-    return [
-        Figure(f"start-up: {one['name']}", one["value"], one["unit"], one["target"])
-        for one in measure(stages=CHIEF[:2])
-    ]
+    """For the table of all benchmarks."""
+    return [replace(one, name=f"start-up: {one.name}") for one in measure(stages=CHIEF[:2])]
 
 
-def table(figures: list[dict]) -> str:
+def table(figures: list[Figure]) -> str:
     """Seconds and ratios, for people."""
-    (torch,) = (one["value"] for one in figures if one["name"] == TORCH)
+    (torch,) = (one.value for one in figures if one.name == TORCH)
     lines = ["| | s | times import torch |", "|---|---|---|"]
-    for one in figures:
-        if one["unit"] == "s":
-            lines.append(f"| {one['name']} | {one['value']:.2f} | {one['value'] / torch:.2f} |")
+    lines += [
+        f"| {one.name} | {one.value:.2f} | {one.value / torch:.2f} |"
+        for one in figures
+        if one.unit == "s"
+    ]
     return "\n".join(lines)
 
 
@@ -122,4 +112,4 @@ if __name__ == "__main__":
     measured = measure(stages=sys.argv[1:] or CHIEF)
     print(table(measured))
     goal = measured[0]
-    print(f"\n{goal['name']}: {goal['value']}; {goal['target']}, reached: {goal['reached']}")
+    print(f"\n{goal.name}: {goal.value}; {goal.target}, reached: {goal.reached}")

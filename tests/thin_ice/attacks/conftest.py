@@ -1,13 +1,10 @@
 """What the tests of the attacks room share."""
 
 import pytest
-import torch
+import splits
 
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.checkpoint import Checkpoint
-from thin_ice.data.digits import Digits
-from thin_ice.data.partition import partition
-from thin_ice.data.split import Split
 from thin_ice.models.network import Architecture
 from thin_ice.objectives.pgd_at import PgdAt
 from thin_ice.training.fit import fit
@@ -27,12 +24,7 @@ def network():
 @pytest.fixture(scope="session")
 def digits():
     """Real digits: train, validation and test as splits."""
-    parts = partition(Digits().read(), validation=0.1, seed=0)
-    arrays = {"train": parts.train, "validation": parts.validation, "test": parts.test}
-    return {
-        name: Split(*(torch.from_numpy(a) for a in (part.images, part.labels, part.ids)))
-        for name, part in arrays.items()
-    }
+    return splits.digits(validation=0.1)
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,12 @@ from statistics import mean, stdev
 
 import pytest
 import torch
+from splits import digits
 from torch import nn
 
 from thin_ice.attacks.fast import AS_THEY_ARE, Views
 from thin_ice.attacks.threat import ThreatModel
 from thin_ice.checkpoint import Checkpoint
-from thin_ice.data.digits import Digits
-from thin_ice.data.partition import partition
 from thin_ice.data.split import Split
 from thin_ice.evaluation.recheck import recheck
 from thin_ice.models.network import Architecture
@@ -92,15 +91,6 @@ def test_the_adversary_sees_the_fast_view(build, setting, tmp_path, monkeypatch)
     monkeypatch.setattr(views, "of", lambda model: seen.append(model.training) or of(model))
     trained(build(0), setting(PgdAt(), epochs=1), tmp_path, views)
     assert seen == [False] * 4  # three steps and a validation
-
-
-def digits() -> dict[str, Split]:
-    parts = partition(Digits().read(), validation=0.15, seed=0)
-    named = {"train": parts.train, "validation": parts.validation, "test": parts.test}
-    return {
-        name: Split(*(torch.from_numpy(a) for a in (one.images, one.labels, one.ids)))
-        for name, one in named.items()
-    }
 
 
 def accuracies(splits: dict[str, Split], seed: int, precision: str, tmp_path) -> tuple:
