@@ -10,11 +10,13 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Speed:
     """``fold``: networks are attacked with their batch norms folded into the convolutions before
-    them; ``channels_last``: and with the channels of a pixel beside each other in memory.
+    them; ``channels_last``: and with the channels of a pixel beside each other in memory;
+    ``compile``: and through torch's compiler, on a GPU as recorded CUDA graphs.
     """
 
     fold: bool = True
     channels_last: bool = False
+    compile: bool = False
 
 
 PLAIN = Speed(fold=False)

@@ -1,6 +1,7 @@
 """The fast view of a network is the network, up to rounding, in whatever state it is."""
 
 import copy
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -185,6 +186,41 @@ def test_half_precision_under_autocast(build, images):
     assert logits.dtype == torch.bfloat16
     torch.testing.assert_close(logits.float(), exact, rtol=0.1, atol=0.1)
     assert torch.equal(views.of(model)(images), exact)  # and in full again
+
+
+def test_refreshed_weights_stay_where_they_are_in_memory_of_their_own(build, images):
+    """Recorded passes read them there; and nothing that is written there reaches the network."""
+    model = build(0)
+    model.block1.bn = nn.Identity()  # this convolution's weights are taken as they are
+    views = Views(Speed())
+    owner = views.of(used(model, (1, 8, 8)))._layers[0].owner
+    places = {name: held.data_ptr() for name, held in owner.named_buffers() if "_const" in name}
+    assert places
+    assert not {p.data_ptr() for p in model.parameters()} & set(places.values())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    assert_same(model, views.of(model), images)
+    assert places.items() <= {name: b.data_ptr() for name, b in owner.named_buffers()}.items()
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch's compiler needs a C++ compiler")
+def test_compiled_it_is_the_network_too(build, images, tmp_path, monkeypatch):
+    """For any number of images, with and without a gradient, after an optimiser's step; and no
+    pickle is left behind.
+    """
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    model = used(build(0), (1, 8, 8))
+    views = Views(Speed(compile=True))
+    for count in (8, 5, 3):
+        assert_same(model, views.of(model), images[:count])
+    with torch.no_grad():
+        model.block2.conv.weight.mul_(1.5)
+        torch.testing.assert_close(views.of(model)(images[:5]), model(images[:5]))
+    assert_same(model, views.of(model), images[:8])
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.suffix for path in left} <= {".py", ".cpp", ".so", ".lock", ".h"}
 
 
 @pytest.mark.parametrize("views", [Views(PLAIN), Views(Speed(fold=False, channels_last=True))])

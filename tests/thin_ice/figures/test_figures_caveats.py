@@ -149,6 +149,10 @@ def test_what_was_run_is_told_from_tables_and_study():
         ({"fold": False, "channels_last": True}, None),
         ({"fold": True, "channels_last": False}, "before them: equal within rounding"),
         ({"fold": True, "channels_last": True}, "before them, channels last in memory: equal"),
+        (
+            {"fold": True, "channels_last": False, "compile": True},
+            "before them, compiled by torch: equal",
+        ),
     ],
 )
 def test_what_was_run_says_how_passes_were_computed(switches, said):

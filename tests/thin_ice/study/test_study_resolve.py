@@ -671,7 +671,7 @@ def test_what_a_network_was_tuned_with_is_its_last_stages_objective(pipelines):
     assert masks["imp"] == masks["robust_bird"] == "natural"
 
 
-@pytest.mark.parametrize("switch", ["fold", "channels_last"])
+@pytest.mark.parametrize("switch", ["fold", "channels_last", "compile"])
 def test_how_passes_are_computed_touches_what_attacks(miniature, switch):
     miniature |= {"methods": PIPELINES, "selection_on_test": True, "breaking": {"rounds": 1}}
     before, after = (study_from(miniature | {"speed": {switch: on}}) for on in (False, True))

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from thin_ice.attacks.compiled import compiled
 from thin_ice.attacks.modes import in_mode
 from thin_ice.sparsity.parametrizations import weights_computed_once
 from thin_ice.speed import PLAIN, Speed
@@ -41,7 +42,8 @@ class Fast(nn.Module):
         self.network = network
         self.train(network.training)
         graph, self._layers = _rewritten(network)
-        self._compute = graph.forward  # not a submodule: its parts are the network's own
+        # Not a submodule: its parts are the network's own.
+        self._compute = compiled(graph) if speed.compile else graph.forward
         self._format = torch.channels_last if speed.channels_last else torch.contiguous_format
         self.refresh()
 
@@ -126,7 +128,19 @@ class _Layer:
             weight = weight.contiguous(memory_format=memory_format)
         constants = {"weight": weight} | ({} if bias is None else {"bias": bias})
         for what, value in constants.items():
-            self.owner.register_buffer(f"{self.name}_{what}", value.detach())
+            self._hold(f"{self.name}_{what}", value.detach())
+
+    def _hold(self, name: str, value: Tensor) -> None:
+        """In memory of its own that stays where it is, since recorded passes read it there."""
+        held = getattr(self.owner, name, None)
+        if held is not None and _laid_out(held) == _laid_out(value):
+            held.copy_(value)
+        else:
+            self.owner.register_buffer(name, value.clone())
+
+
+def _laid_out(tensor: Tensor) -> tuple:
+    return tensor.dtype, tensor.device, tensor.shape, tensor.stride()
 
 
 def _folded(weight: Tensor, bias: Tensor | None, norm: nn.Module) -> tuple[Tensor, Tensor]:

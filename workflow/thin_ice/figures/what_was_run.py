@@ -109,6 +109,7 @@ def _speed(switches: dict) -> Iterator[str]:
     """How passes were computed, where it is not as the networks say."""
     if switches.get("fold"):
         order = ", channels last in memory" * switches["channels_last"]
+        order += ", compiled by torch" * switches.get("compile", False)
         yield (
             f"While attacked, networks are computed with their batch norms folded into the "
             f"convolutions before them{order}: equal within rounding. What AutoAttack finds is "
