@@ -55,6 +55,7 @@ rule report:
         f"{STUDY_FOLDER}/logs/report.log",
     conda:
         "../../envs/analysis.yaml"
+    threads: 4  # figures are drawn side by side
     resources:
         **resources_of("report"),
     params:
@@ -70,4 +71,5 @@ rule report:
         " --overlap {input.overlap:q} --movement {input.movement:q} --sizes {input.sizes:q}"
         " --preservation {input.preservation:q} --certified {input.certified:q}"
         " --training {input.training:q} --twins {input.twins:q} --pictures {input.pictures:q}"
+        " --threads {threads}"
         f"{RECORD_AND_LOG}"

@@ -18,6 +18,7 @@ class Job:
         inputs: files by the name of the argument that gave them.
         record: where the record goes; outputs go beside it.
         identity: names the result: digest of the text and of the contents of the inputs.
+        threads: that the job may use on the CPU.
         facts: filled by the stage, for the record.
         sources: filled by the stage: files that it read from outside the study, by name.
     """
@@ -27,6 +28,7 @@ class Job:
     record: Path
     identity: str
     device: str = "cpu"
+    threads: int = 1
     facts: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, Path] = field(default_factory=dict)
 

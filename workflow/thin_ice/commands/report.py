@@ -36,7 +36,7 @@ def run(job: Job) -> list[Path]:
     finished = Finished(**joined, **over_runs, study=study, twins=_twins(job))
     read = [path for name in INPUTS for path in job.inputs[name]]
     root = beneath(job.folder.parent, read)
-    return write_report(finished, read, job.folder, root)
+    return write_report(finished, read, job.folder, root, processes=job.threads)
 
 
 def _joined(paths: list[Path]) -> pd.DataFrame:

@@ -114,7 +114,7 @@ def _parser(stage: str, command: ModuleType) -> argparse.ArgumentParser:
         "--scratch", help="folder of this machine's own disk for a copy of the dataset"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--threads", type=int, default=1, help="of torch on the CPU")
+    parser.add_argument("--threads", type=int, default=1, help="that compute, or draw, on the CPU")
     return parser
 
 
@@ -125,7 +125,8 @@ def _execute(command: ModuleType, description: dict, options: argparse.Namespace
     inputs, materials = _read_from(given, options.scratch)
     code = _code_of_this_run(description, options.code)
     name = identity(options.job, materials)
-    job = Job(options.job, inputs, options.record, name, device.name if device else "none")
+    where = device.name if device else "none"
+    job = Job(options.job, inputs, options.record, name, where, options.threads)
     gpus.warn_of(job.device)
     seen = device.facts | gpus.visible() if device else {"device": "none"}
     job.facts.update(seen, code=code)

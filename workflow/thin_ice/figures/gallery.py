@@ -68,12 +68,15 @@ class Shown:
     """An exhibit's files and its sentence; ``drawn`` is false where it has nothing to show."""
 
     name: str
-    exhibit: Exhibit
     png: Path
     svg: Path
     csv: Path
     sentence: str
     drawn: bool = True
+
+    @property
+    def exhibit(self) -> Exhibit:
+        return EXHIBITS[self.name]
 
     @property
     def files(self) -> list[Path]:
@@ -336,7 +339,7 @@ def show(name: str, finished: Finished, folder: Path) -> Shown:
         figure = empty(exhibit.title, nothing) if nothing else exhibit.draw(table, finished)
         png, svg = save(figure, stem)
     sentence = nothing or _said(name, table, finished)
-    return Shown(name, exhibit, png, svg, stem.with_suffix(".csv"), sentence, not nothing)
+    return Shown(name, png, svg, stem.with_suffix(".csv"), sentence, not nothing)
 
 
 def _said(name: str, table: pd.DataFrame, finished: Finished) -> str:

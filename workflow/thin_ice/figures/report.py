@@ -11,8 +11,9 @@ import jinja2
 import yaml
 
 from thin_ice.figures.caveats import caveats, too_robust_curves, unsound
+from thin_ice.figures.drawing import show_all
 from thin_ice.figures.finished import Finished
-from thin_ice.figures.gallery import EXHIBITS, Shown, show
+from thin_ice.figures.gallery import EXHIBITS, Shown
 from thin_ice.figures.indicator_cells import legend
 from thin_ice.figures.results import RESULTS, Tabled, tabled
 from thin_ice.figures.what_was_run import what_was_run
@@ -62,7 +63,7 @@ class Origin:
 
 
 def write_report(
-    finished: Finished, sources: Sequence[Path], folder: Path, root: str
+    finished: Finished, sources: Sequence[Path], folder: Path, root: str, processes: int = 1
 ) -> list[Path]:
     """Write every figure, every result table and ``report.html`` into ``folder``.
 
@@ -71,8 +72,9 @@ def write_report(
         sources: the files that its tables were read from; the page names their digests.
         folder: below the study's.
         root: digest of all that the tables rest on; the page prints it.
+        processes: that draw, side by side.
     """
-    shown = [show(name, finished, folder) for name in EXHIBITS]
+    shown = show_all(list(EXHIBITS), finished, folder, processes)
     results = [tabled(name, finished, folder) for name in RESULTS]
     files = [path for one in (*shown, *results) for path in one.files]
     artifacts = [artifact(path, folder.parent) for path in sources]
