@@ -6,24 +6,30 @@ is the package's own example: the network in evaluation mode, everything else as
 
 import math
 import tempfile
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from measure import Figure, alternately, speed_up
 from pyautoattack import AutoAttack
 from splits import digits
 from torch import Tensor, nn
 
+from thin_ice.attacks.autoattack import AttackOutcome, attacker, run_attack
+from thin_ice.attacks.distance_budgets import BUDGETS
 from thin_ice.attacks.fast import Views, fast
 from thin_ice.attacks.fmn import fmn
 from thin_ice.attacks.threat import ThreatModel
-from thin_ice.attacks.versions import version_settings
+from thin_ice.attacks.versions import CascadeSettings, version_settings
 from thin_ice.checkpoint import Checkpoint
 from thin_ice.data.split import Split
 from thin_ice.evaluation.cascade import Cascade, run_shard
+from thin_ice.margins.distance import Member, distance_table
 from thin_ice.models.network import Architecture
 from thin_ice.objectives.pgd_at import PgdAt
 from thin_ice.speed import Speed
@@ -36,6 +42,7 @@ NORM, SEED = "Linf", 0
 SAMPLES = 180
 FMN_STEPS = 200
 SPEED = Speed()
+CONVOLUTION = ("mkldnn_convolution", "convolution_backward")  # there and back, as torch names them
 ARCHITECTURE = Architecture("digits_cnn", {"width": 16}, (1, 8, 8), 10, normalize=False)
 
 
@@ -192,7 +199,92 @@ def distances(model: nn.Module, split: Split, rounds: int = 2) -> Figure:
     return Figure("FMN, 200 steps", ratio, "times a plain loop", about=about)
 
 
+def envelope(model: nn.Module, split: Split, rounds: int = 1) -> Figure:
+    """The cheap budget's envelope on the fast view, against the same attacks on the network as it
+    comes, and how many distances are the same to a thousandth.
+    """
+    members = [
+        Member.of({"kind": kind, "norm": NORM, "options": options})
+        for kind, options in (_spelled(**wanted) for wanted in BUDGETS["cheap"][NORM])
+    ]
+    found = {}
+
+    def ours() -> None:
+        found["ours"] = distance_table(fast(model, SPEED), split, members)[0]
+
+    def theirs() -> None:
+        found["theirs"] = distance_table(model, split, members)[0]
+
+    slow, quick = alternately(rounds, theirs, ours)
+    ratio, about = speed_up(slow, quick)
+    pair = [found[name][f"distance_{NORM.lower()}"].to_numpy() for name in ("theirs", "ours")]
+    same = np.isclose(*pair, rtol=1e-3) | (pair[0] == pair[1])
+    about |= {"samples": len(split), "percent_the_same": round(100 * float(same.mean()), 1)}
+    return Figure("envelope, cheap budget", ratio, "times on the network as it is", about=about)
+
+
+def _spelled(kind: str, **options: Any) -> tuple[str, dict[str, Any]]:
+    return kind, options
+
+
+def profile(model: nn.Module, split: Split) -> Figure:
+    """Where AutoAttack's time goes in a job of one thread: seconds of each attack on those that
+    withstood the ones before, and of it the convolutions' own.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    view, images, labels = fast(model, SPEED), split.floats(), split.labels
+    settings = version_settings("standard", NORM)
+    with torch.no_grad():
+        alive = (view(images).argmax(1) == labels).nonzero().squeeze(1)
+    about, whole = {}, {"seconds": 0.0, "convolutions": 0.0}
+    for name in settings.attacks:
+        x, y = images[alive], labels[alive]
+        clock = time.perf_counter()
+        withstood = _one_attack(view, name, x, y, settings).withstood
+        seconds = time.perf_counter() - clock
+        forward, backward = _convolutions(view, name, x, y, settings)
+        about[name] = {
+            "samples": len(x),
+            "seconds": round(seconds, 2),
+            "convolutions_forward": round(forward, 2),
+            "convolutions_backward": round(backward, 2),
+        }
+        whole["seconds"] += seconds
+        whole["convolutions"] += forward + backward
+        alive = alive[withstood]
+    torch.set_num_threads(threads)
+    share = 100 * whole["convolutions"] / whole["seconds"]
+    return Figure(
+        "AutoAttack, one thread, convolutions", round(share, 1), "% of its time", about=about
+    )
+
+
+def _one_attack(
+    view: nn.Module, name: str, images: Tensor, labels: Tensor, settings: CascadeSettings
+) -> AttackOutcome:
+    package = attacker(view, NORM, ASKED.eps, SEED, settings)
+    return run_attack(package, name, images, labels, ASKED.batch_size)
+
+
+def _convolutions(
+    view: nn.Module, name: str, images: Tensor, labels: Tensor, settings: CascadeSettings
+) -> tuple[float, float]:
+    """Their seconds, there and back, as torch's profiler has them; of every tenth query."""
+    tenth = replace(settings, square_queries=settings.square_queries // 10)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        _one_attack(view, name, images, labels, tenth)
+    own = {event.key: event.self_cpu_time_total / 1e6 for event in seen.key_averages()}
+    times = 10 if name == "square" else 1
+    return tuple(times * own.get(f"aten::{key}", 0.0) for key in CONVOLUTION)
+
+
 def figures() -> list[Figure]:
     splits = digits()
     models, test = [trained(splits, seed=seed) for seed in range(2)], splits["test"].head(SAMPLES)
-    return [*autoattack(models, test), distances(models[0], test)]
+    return [
+        *autoattack(models, test),
+        profile(models[0], test),
+        distances(models[0], test),
+        envelope(models[0], test),
+    ]

@@ -5,7 +5,10 @@ machines do not last.
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 
@@ -59,6 +62,20 @@ def speed_up(slow: list[float], fast: list[float]) -> tuple[float, dict[str, Any
         "ours_s": round(statistics.median(fast), 4),
     }
     return round(statistics.median(ratios), 2), about
+
+
+def peak_memory_mib(work: Callable[..., object], *given: object) -> int:
+    """The most memory that a new process has which does this alone, on Linux; ``work`` is a
+    function of a module.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return round(pool.submit(_peak_after, work, given).result() / 1024)
+
+
+def _peak_after(work: Callable[..., object], given: tuple) -> int:
+    work(*given)
+    status = Path("/proc/self/status").read_text()  # getrusage has the parent's peak too
+    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 HEADER = "| what | measured | target | reached |\n|---|---|---|---|"

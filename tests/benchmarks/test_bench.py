@@ -3,10 +3,12 @@
 import importlib
 import json
 import types
+from datetime import UTC, datetime
 
 import bench
 import pytest
-from measure import HEADER, Figure, alternately, speed_up, table
+from measure import HEADER, Figure, alternately, peak_memory_mib, speed_up, table
+from study_time import at_once
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,23 @@ def test_what_is_not_known_is_refused(capsys):
     with pytest.raises(SystemExit):
         bench.main(["--only", "training,luck"])
     assert "luck: allowed are training," in capsys.readouterr().err
+
+
+def test_how_many_jobs_ran_at_once():
+    """One from 0 to 10 s, one from 2 to 5 s, one from 20 to 21 s."""
+    spans = [(moment(0), moment(10)), (moment(20), moment(21)), (moment(2), moment(5))]
+    assert at_once(spans) == {0: 10.0, 1: 8.0, 2: 3.0}
+
+
+def moment(second):
+    return datetime(2026, 1, 1, second=second, tzinfo=UTC)
+
+
+def fill(megabytes):
+    bytearray(megabytes * 2**20)
+
+
+def test_memory_is_that_of_the_work_alone():
+    """Whatever this process has had before."""
+    little, much = (peak_memory_mib(fill, size) for size in (1, 400))
+    assert 350 < much - little < 450

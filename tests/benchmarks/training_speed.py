@@ -6,12 +6,13 @@ every step goes back through the weights too, and ``.item()`` in each step.
 
 import copy
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from measure import Figure, alternately, speed_up
+from measure import Figure, alternately, peak_memory_mib, speed_up
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -141,18 +142,27 @@ def our_epoch(model: nn.Module, setting: Setting) -> None:
         fit(model, setting, Hooks(), Checkpoint(Path(folder) / "checkpoint", "benchmark"))
 
 
-def measured(case: Case) -> Figure:
-    """How many times faster an epoch is here than by the reference loop."""
+def epochs_of(case: Case) -> tuple[Callable[[], object], Callable[[], object]]:
+    """An epoch by the reference loop and one here, of the same network on the same images."""
     split = random_split(case.images, case.architecture.input_shape)
     theirs = case.architecture.build(0)
     ours = copy.deepcopy(theirs)
     loader = DataLoader(Augmented(split), case.batch_size, shuffle=True, num_workers=WORKERS)
     setting = our_setting(case, split)
-    slow, fast = alternately(
-        case.rounds, lambda: reference_epoch(theirs, loader), lambda: our_epoch(ours, setting)
-    )
-    ratio, about = speed_up(slow, fast)
+    return lambda: reference_epoch(theirs, loader), lambda: our_epoch(ours, setting)
+
+
+def one_epoch(case: Case, place: int) -> None:
+    """The reference's, place 0, or ours, place 1."""
+    epochs_of(case)[place]()
+
+
+def measured(case: Case) -> Figure:
+    """How many times faster an epoch is here than by the reference loop."""
+    ratio, about = speed_up(*alternately(case.rounds, *epochs_of(case)))
     about["images_per_s"] = round(case.images / about["ours_s"], 1)
+    memory = [peak_memory_mib(one_epoch, case, place) for place in range(2)]
+    about |= {"reference_peak_mib": memory[0], "ours_peak_mib": memory[1]}
     about |= {"speed": vars(case.speed), "precision": case.precision}
     return Figure(case.name, ratio, "times the reference loop", case.target, about)
 

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from thin_ice.commands import runner
 from thin_ice.errors import ThinIceError
 
-TOOLS = ("methods", "watch", "explain", "audit", "sizes", "sign", "export", "leaderboards")
+TOOLS = (
+    *("methods", "cost", "watch", "explain", "audit"),
+    *("sizes", "sign", "export", "leaderboards"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

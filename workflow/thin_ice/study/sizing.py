@@ -6,6 +6,7 @@ analysis and the report what their tables take.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from thin_ice.study import cost
@@ -39,14 +40,32 @@ def mem_mb(study: Study, site: Site, stage: str, of: Any, attempt: int = 1) -> i
     return site.mem_mb(wanted * attempt, stage in ON_GPU)
 
 
-def _gpu_seconds(study: Study, site: Site, stage: str, network: Network) -> float:
-    """The one place of this room that brings torch, and only when it is called."""
+@dataclass(frozen=True)
+class Estimate:
+    """What a job that computes on a network costs at most: ``passes`` of single images forward,
+    ``flop`` in all, a multiplication and an addition counting as two, and ``seconds``.
+    """
+
+    passes: float
+    flop: float
+    seconds: float
+
+
+def estimate(study: Study, stage: str, network: Network, gflops: float) -> Estimate:
+    """Of a stage of `cost.STAGES` at ``gflops`` (1e9 operations a second, sustained). The one place
+    of this room that brings torch, and only when it is called.
+    """
     from thin_ice.models.flops import size
     from thin_ice.models.network import Architecture
 
     whole = size(Architecture(**cost.architecture(study, network)))
-    gflops = site.gflops or study.resources["gflops"]
-    return cost.seconds(cost.work(study, stage, network), whole.flops, whole.layers, gflops)
+    done = cost.work(study, stage, network)
+    seconds = cost.seconds(done, whole.flops, whole.layers, gflops)
+    return Estimate(done.passes, done.passes * whole.flops, seconds)
+
+
+def _gpu_seconds(study: Study, site: Site, stage: str, network: Network) -> float:
+    return estimate(study, stage, network, site.gflops or study.resources["gflops"]).seconds
 
 
 def _seconds(study: Study, stage: str, run: str | None) -> float:
