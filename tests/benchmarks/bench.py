@@ -49,6 +49,27 @@ def main(arguments: list[str]) -> None:
         if options.json:
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(json.dumps(report(found), indent=1) + "\n")
+    if any(one.reached == "no" for one in found):
+        print(f"\n{explained(found)}")
+
+
+def explained(figures: list[Figure]) -> str:
+    """Each target that was missed with what was measured beside it: of a study the stages' shares
+    of its time, from one percent.
+    """
+    return "\n".join(
+        f"Missed: {one.name}, {one.value:g} {one.unit} (target {one.target}): {_behind(one)}."
+        for one in figures
+        if one.reached == "no"
+    )
+
+
+def _behind(missed: Figure) -> str:
+    if missed.unit != "min":
+        return ", ".join(f"{name} {value}" for name, value in missed.about.items())
+    whole = sum(missed.about.values())
+    shares = {stage: 100 * seconds / whole for stage, seconds in missed.about.items()}
+    return ", ".join(f"{stage} {share:.0f} %" for stage, share in shares.items() if share >= 1)
 
 
 def report(figures: list[Figure]) -> dict:

@@ -56,6 +56,19 @@ def test_the_table_and_the_file_say_the_same(monkeypatch, tmp_path, capsys):
     assert report["cores"] >= 1
 
 
+def test_a_miss_is_printed_with_what_was_measured_beside_it():
+    stages = {"autoattack": 300.0, "distances": 96.0, "study": 4.0}
+    missed = [
+        Figure("study", 9.5, "min", "<= 5", stages),
+        Figure("ratio", 1.2, "times", ">= 2", {"lowest": 1.1}),
+        Figure("other", 3.0, "times", ">= 2", {"lowest": 2.9}),
+    ]
+    assert bench.explained(missed).splitlines() == [
+        "Missed: study, 9.5 min (target <= 5): autoattack 75 %, distances 24 %, study 1 %.",
+        "Missed: ratio, 1.2 times (target >= 2): lowest 1.1.",
+    ]
+
+
 def test_what_is_not_known_is_refused(capsys):
     with pytest.raises(SystemExit):
         bench.main(["--only", "training,luck"])
