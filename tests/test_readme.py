@@ -6,24 +6,30 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from types import SimpleNamespace
 
 import bench
 import measure
 import pandas as pd
+import pytest
 import yaml
 from miniature import MINIATURE, REPOSITORY
 
 from thin_ice import tables
 from thin_ice.attacks.protocols import PROTOCOLS
 from thin_ice.commands.cli import TOOLS, main
+from thin_ice.commands.cost import of_networks
 from thin_ice.commands.methods import left_out_table, methods_table
 from thin_ice.figures import overfitting
 from thin_ice.figures.standing import collapsed_networks
 from thin_ice.files import sha256
 from thin_ice.provenance.finding import Status
 from thin_ice.pruning.left_out import LEFT_OUT
+from thin_ice.study.jobs import planned_jobs
+from thin_ice.study.load import study_from_file
 from thin_ice.study.pipelines import STAGES
+from thin_ice.study.sizing import estimate
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
@@ -247,6 +253,20 @@ def test_the_reference_outputs_are_what_their_records_say():
 def test_every_finding_of_an_audit_is_in_the_readme_as_the_audit_words_it():
     for status in Status:
         assert f"| {status} | {status.means} |" in README
+
+
+def test_what_the_thin_ice_study_costs_is_what_is_estimated():
+    study = study_from_file(REPOSITORY / "workflow/studies/thin-ice.yaml", with_data=False)
+    hours = Counter()
+    for job, network in of_networks(study, planned_jobs(study)):
+        hours[job.stage] += estimate(study, job.stage, network, 20_000).seconds / 3600
+    said = README[README.index("At 20 TFLOP/s") :].split("\n\n")[0]
+    whole, distances, autoattack, finetune = map(
+        int, re.findall(r"([\d,]+) (?:GPU|%)", said.replace(",", ""))
+    )
+    assert whole == pytest.approx(hours.total(), rel=5e-3)
+    shares = {stage: round(100 * h / hours.total()) for stage, h in hours.most_common(3)}
+    assert shares == {"distances": distances, "autoattack": autoattack, "finetune": finetune}
 
 
 def test_every_tool_and_make_target_that_the_readme_names_exists():

@@ -6,8 +6,8 @@
 The first on the machine with the GPU; the second is what `make test` runs. FOLDER holds CIFAR-10 as
 parquet files, as on the Hugging Face hub. Without it the images are random, which takes as long,
 and those to be attacked are labelled as the network has them. Each way of computing gets a figure
-of its own: float32 and bfloat16, contiguous and channels last. The first steps, which choose
-kernels, are left out of an epoch's time and named beside it.
+of its own: float32 and bfloat16, contiguous and channels last, compiled. The first steps, which
+choose kernels or compile them, are left out of an epoch's time and named beside it.
 """
 
 import argparse
@@ -30,7 +30,8 @@ from thin_ice.checkpoint import Checkpoint
 from thin_ice.data.cifar10 import Cifar10
 from thin_ice.data.partition import partition
 from thin_ice.data.split import Split
-from thin_ice.device import prepare
+from thin_ice.device import Device, prepare
+from thin_ice.models.flops import size
 from thin_ice.models.network import Architecture
 from thin_ice.objectives.pgd_at import PgdAt
 from thin_ice.speed import Speed
@@ -45,6 +46,12 @@ WAYS = {  # of computing the adversary's passes, and the precision of training
     "bfloat16": (Speed(), "bfloat16"),
     "bfloat16, channels last": (Speed(channels_last=True), "bfloat16"),
 }
+# Measured last, and in full alone: compiling takes minutes, and might fail on another machine.
+COMPILED = {
+    "bfloat16, channels last, compiled": (Speed(channels_last=True, compile=True), "bfloat16")
+}
+# Passes of an image in a step, forward ones: there and back of the adversary, and of training.
+PASSES = 2 * STEPS + 3
 
 
 @dataclass(frozen=True)
@@ -94,15 +101,19 @@ def epoch(model: nn.Module, split: Split, scale: Scale, way: tuple[Speed, str]) 
     return time.perf_counter() - clock
 
 
-def training(split: Split, scale: Scale, full: bool) -> tuple[nn.Module, list[Figure]]:
+def training(
+    split: Split, scale: Scale, full: bool, ways: dict[str, tuple[Speed, str]]
+) -> tuple[nn.Module, list[Figure]]:
     """A figure a way, and the network that the last one trained."""
     found, device = [], split.images.device
-    for name, way in WAYS.items():
+    for name, way in ways.items():
         architecture = Architecture("resnet18", {"width": scale.width}, (3, 32, 32), 10, False)
         model = architecture.build(0).to(device)
         cold = epoch(model, split.head(scale.warm_up), scale, way)
         seconds = epoch(model, split, scale, way)
         about = {"warm_up_s": round(cold, 2), "images_per_s": round(len(split) / seconds, 1)}
+        flop = PASSES * size(architecture).flops * len(split)
+        about["tflops"] = round(flop / seconds / 1e12, 3)
         if device.type == "cuda":
             about["peak_memory_mib"] = round(torch.cuda.max_memory_allocated(device) / 2**20)
         target = TARGETS["epoch"] if full else ""
@@ -150,17 +161,25 @@ def main(arguments: list[str] | None = None) -> None:
     device = prepare(options.device, threads=torch.get_num_threads())
     scale, full = (MINIATURE if options.miniature else FULL), not options.miniature
     train, test = splits(options.cifar10, scale, device.name)
-    model, found = training(train, scale, full)
+    model, found = training(train, scale, full, WAYS)
     if options.cifar10 is None:  # nobody has random labels right, and AutoAttack would do nothing
         with torch.no_grad():
             predicted = torch.cat([model(x).argmax(1) for x, _ in test.batches(500)])
         test = replace(test, labels=predicted)
     found += attacks(model, test, scale, full)
-    print(f"{HEADER}\n{table(found, header=False)}")
-    if options.json:
+    print(f"{HEADER}\n{table(found, header=False)}", flush=True)
+    _write(options.json, device, found)
+    if full:
+        compiled = training(train, scale, full, COMPILED)[1]
+        print(table(compiled, header=False))
+        _write(options.json, device, found + compiled)
+
+
+def _write(file: Path | None, device: Device, figures: list[Figure]) -> None:
+    if file:
         facts = {"device": device.facts, "torch": torch.__version__}
-        figures = {"figures": [one.as_dict() for one in found]}
-        options.json.write_text(json.dumps(facts | figures, indent=1) + "\n")
+        report = facts | {"figures": [one.as_dict() for one in figures]}
+        file.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
