@@ -25,6 +25,7 @@ from thin_ice.figures import overfitting
 from thin_ice.figures.standing import collapsed_networks
 from thin_ice.files import sha256
 from thin_ice.provenance.finding import Status
+from thin_ice.provenance.statement import parse_record
 from thin_ice.pruning.left_out import LEFT_OUT
 from thin_ice.study.jobs import planned_jobs
 from thin_ice.study.load import study_from_file
@@ -253,6 +254,24 @@ def test_the_reference_outputs_are_what_their_records_say():
 def test_every_finding_of_an_audit_is_in_the_readme_as_the_audit_words_it():
     for status in Status:
         assert f"| {status} | {status.means} |" in README
+
+
+def test_the_findings_on_cheap_training_are_those_of_the_reference_study():
+    folder, text = REPOSITORY / "results/reference/cheap_training", " ".join(README.split())
+    dense, pruned, seconds = [], [], {}
+    for objective in ("pgd_at", "n_fgsm", "n_fgsm_long", "free_at", "free_at_long", "fgsm"):
+        run = f"digits-digits_cnn-{objective}"
+        robust = pd.read_csv(folder / run / "analysis/accuracy.csv").set_index("variant")
+        dense.append(robust.autoattack_percent["dense"].iloc[0])
+        pruned.append(robust.autoattack_percent["lwm-0.9"])
+        record = json.loads((folder / run / "seed0/dense/provenance.json").read_text())
+        seconds[objective] = parse_record(record).run["seconds"]
+    said = text[text.index("Cheap training is no bargain") :].split("After LWM at 90 %: ")
+    assert re.findall(r"(\d+\.\d) %", said[0]) == [f"{value:.1f}" for value in dense]
+    listed = ", ".join(f"{value:.1f}" for value in pruned[:-1])
+    assert said[1].startswith(f"{listed} and {pruned[-1]:.1f} %.")
+    ratio = seconds["n_fgsm"] / seconds["pgd_at"]
+    assert f"which took {ratio:.2f} of the time" in said[0]
 
 
 def test_what_the_thin_ice_study_costs_is_what_is_estimated():
