@@ -287,17 +287,6 @@ def test_an_edit_changes_exactly_the_jobs_that_run_the_code(house, jobs_before, 
     assert {name for name in after if after[name] != jobs_before[name]} == touched
 
 
-def test_a_source_is_parsed_once_however_many_jobs_reach_it():
-    parsed, parse = [], ast.parse
-    forget()
-    module._read.cache_clear()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ast, "parse", lambda source: parsed.append(source) or parse(source))
-        for stage in ("dense", "prune", "evaluate"):
-            fingerprint([f"thin_ice.commands.{stage}"])
-    assert len(parsed) == len(set(parsed)) > 50
-
-
 def test_only_versions_that_a_study_watches_are_looked_up(monkeypatch):
     asked = []
     monkeypatch.setattr(plan, "versions", lambda names: asked.append(names) or {"numpy": "1"})
@@ -307,3 +296,102 @@ def test_only_versions_that_a_study_watches_are_looked_up(monkeypatch):
     assert plan.installed(("thin_ice.commands.dense",), ("numpy",)) == {"numpy": "1"}
     assert plan.installed(("thin_ice.commands.dense",), ("scipy",)) == {}
     plan.installed.cache_clear()
+
+
+@pytest.fixture
+def memory(tmp_path, monkeypatch):
+    """Nothing is remembered yet, and what will be goes into a file of its own."""
+    monkeypatch.setattr(module, "MEMORY", tmp_path / "cache" / "fingerprints.json")
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    begin_anew(monkeypatch)
+    yield module.MEMORY
+    begin_anew(monkeypatch)
+
+
+def begin_anew(monkeypatch):
+    """As in a process that has just begun."""
+    monkeypatch.setattr(module._Memory, "_known", None)
+    monkeypatch.setattr(module._Memory, "changed", False)
+    forget()
+    for remembered in (module._remembered, module._read, module._holds_code):
+        remembered.cache_clear()
+
+
+def test_who_comes_after_parses_nothing_and_finds_the_same(memory, monkeypatch):
+    modules = ["thin_ice.commands.report"]
+    found = fingerprint(modules)
+    assert memory.is_file()
+    assert list(memory.parent.iterdir()) == [memory]
+    begin_anew(monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.ast, "parse", None)
+        assert fingerprint(modules) == found
+    assert module.fingerprint_of(module.sources(modules)) == found
+
+
+def test_sources_kept_beside_results_are_read_anew(memory, monkeypatch):
+    """Whoever gives them away could have written down anything."""
+    files = module.sources(["thin_ice.errors"])
+    fingerprint(["thin_ice.errors"])
+    said = json.loads(memory.read_text())
+    said["sources"] = {key: ["0" * 64, []] for key in said["sources"]}
+    memory.write_text(json.dumps(said))
+    honest = module.fingerprint_of(files)
+    begin_anew(monkeypatch)
+    assert module.fingerprint_of(files) == honest
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"by": "another", "sources": {}}', '{"by": 1, "sources": 2}']
+)
+def test_what_is_no_memory_is_replaced(memory, monkeypatch, text):
+    found = fingerprint(["thin_ice.errors"])
+    saved = memory.read_text()
+    memory.write_text(text)
+    begin_anew(monkeypatch)
+    assert fingerprint(["thin_ice.errors"]) == found
+    assert memory.read_text() == saved
+
+
+def test_a_memory_of_the_right_kind_with_wrong_entries_is_replaced(memory, monkeypatch):
+    found, saved = fingerprint(["thin_ice.errors"]), memory.read_text()
+    for sources in ({"a": 1}, {"a": ["b"]}, [1, 2]):
+        memory.write_text(json.dumps(json.loads(saved) | {"sources": sources}))
+        begin_anew(monkeypatch)
+        assert fingerprint(["thin_ice.errors"]) == found
+
+
+def test_where_nothing_can_be_written_fingerprints_are_made_without(memory, monkeypatch):
+    memory.parent.write_text("a file where the folder should be")
+    assert fingerprint(["thin_ice.errors"]) == fingerprint(["thin_ice.errors"])
+
+
+def test_where_python_writes_no_compiled_code_nothing_is_remembered(memory, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    fingerprint(["thin_ice.errors"])
+    assert not memory.parent.exists()
+
+
+def test_what_another_way_of_reading_remembered_counts_for_nothing(memory, monkeypatch):
+    found, saved = fingerprint(["thin_ice.errors"]), json.loads(memory.read_text())
+    wrong = {key: ["0" * 64, []] for key in saved["sources"]}
+    memory.write_text(json.dumps({"by": "another", "sources": wrong}))
+    begin_anew(monkeypatch)
+    assert fingerprint(["thin_ice.errors"]) == found
+    assert json.loads(memory.read_text()) == saved
+
+
+def test_too_much_is_forgotten(memory, monkeypatch):
+    monkeypatch.setattr(module, "FORGOTTEN", 3)
+    found = fingerprint(["thin_ice.commands.report"])
+    assert json.loads(memory.read_text())["sources"] == {}
+    assert fingerprint(["thin_ice.commands.report"]) == found
+
+
+def test_a_source_is_parsed_once_however_many_jobs_reach_it(memory):
+    parsed, parse = [], ast.parse
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ast, "parse", lambda source: parsed.append(source) or parse(source))
+        for stage in ("dense", "prune", "evaluate"):
+            fingerprint([f"thin_ice.commands.{stage}"])
+    assert len(parsed) == len(set(parsed)) > 50

@@ -8,13 +8,22 @@ followed; the job names the entries it chose, so an edit in one method leaves th
 
 The tree is written out here and not by `ast.dump`, whose text differs between versions of Python:
 a fingerprint must be the same on every machine that shares results.
+
+What was read of a source is remembered beside the compiled modules, by the source's digest: parsing
+all that a study's jobs reach takes half a second, and every job asks. Sources kept beside results
+are read anew.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
+
+from thin_ice.files import write_json
 
 PACKAGE = "thin_ice"
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,12 +31,18 @@ INDEX = f"{PACKAGE}.tables"  # names every entry; a new line there is no change 
 IMPORTS = (ast.Import, ast.ImportFrom)
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
+MEMORY = ROOT / "__pycache__" / "fingerprints.json"
+FORGOTTEN = 4096  # sources that are remembered; one more, and all are forgotten
+
 Sources = dict[str, str]  # path, "thin_ice/files.py", to text
+Summary = tuple[str, tuple[str, ...]]  # digest of a normalised source; the names that it imports
 
 
 def fingerprint(modules: Iterable[str]) -> str:
     """SHA-256 over the normalised source of ``modules`` and all they import from the package."""
-    return fingerprint_of(sources(modules))
+    found = _fingerprint(sources(modules), lambda text: _remembered(text)[0])
+    _Memory.save()
+    return found
 
 
 def fingerprint_of(files: Mapping[str, str]) -> str:
@@ -36,10 +51,20 @@ def fingerprint_of(files: Mapping[str, str]) -> str:
     Raises:
         SyntaxError: a source is no Python.
     """
+    return _fingerprint(files, lambda text: _summary(text)[0])
+
+
+def _fingerprint(files: Mapping[str, str], digest_of: Callable[[str], str]) -> str:
     digest = hashlib.sha256()
     for name in sorted(files):
-        digest.update(f"{name}\n{_normalised_file(name, files[name])}\n".encode())
+        text = files[name]
+        own = digest_of(text) if name.endswith(".py") else _sha256(text)
+        digest.update(f"{name} {own}\n".encode())
     return digest.hexdigest()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sources(modules: Iterable[str]) -> Sources:
@@ -78,7 +103,7 @@ def _packages(module: str) -> list[str]:
 
 @cache
 def _holds_code(package: str) -> bool:
-    return normalised(_file(package).read_text(encoding="utf-8")) != normalised("")
+    return _remembered(_file(package).read_text(encoding="utf-8")) != _remembered("")
 
 
 @cache
@@ -95,7 +120,7 @@ def packages_imported(modules: Iterable[str]) -> set[str]:
 
 @cache
 def _names_imported(module: str) -> tuple[str, ...]:
-    return _read(_file(module).read_text(encoding="utf-8"))[1]
+    return _remembered(_file(module).read_text(encoding="utf-8"))[1]
 
 
 def normalised(source: str) -> str:
@@ -112,6 +137,59 @@ def _read(source: str) -> tuple[str, tuple[str, ...]]:
     names: list[str] = []
     _write(ast.parse(source), text, names)
     return "".join(text), tuple(names)
+
+
+def _summary(source: str) -> Summary:
+    text, names = _read(source)
+    return _sha256(text), names
+
+
+@lru_cache(maxsize=1024)
+def _remembered(source: str) -> Summary:
+    """The summary of one of the package's own sources, by this process or by one before."""
+    known, digest = _Memory.known(), _sha256(source)
+    if digest not in known:
+        known[digest] = _summary(source)
+        _Memory.changed = True
+    return known[digest]
+
+
+class _Memory:
+    """Summaries of sources by the sources' digests, as `MEMORY` has them. Like compiled code it may
+    be missing, of another version or not writable, and is then made without.
+    """
+
+    _known: dict[str, Summary] | None = None
+    changed = False
+
+    @classmethod
+    def known(cls) -> dict[str, Summary]:
+        if cls._known is None:
+            cls._known = {}
+            with suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
+                saved = json.loads(MEMORY.read_text(encoding="utf-8"))
+                if saved["by"] == _version():
+                    entries = saved["sources"].items()
+                    cls._known = {key: (text, tuple(names)) for key, (text, names) in entries}
+        return cls._known
+
+    @classmethod
+    def save(cls) -> None:
+        """Keep what is new, whole or not at all, for the processes that come after."""
+        if not cls.changed or sys.dont_write_bytecode:
+            return
+        cls.changed = False
+        if len(cls.known()) > FORGOTTEN:
+            cls.known().clear()
+        with suppress(OSError):
+            MEMORY.parent.mkdir(exist_ok=True)
+            write_json(MEMORY, {"by": _version(), "sources": cls.known()})
+
+
+@cache
+def _version() -> str:
+    """Of how sources are read: the digest of this file."""
+    return _sha256(Path(__file__).read_text(encoding="utf-8"))
 
 
 def documented(tree: ast.Module) -> Iterator[ast.Module | ast.ClassDef | ast.FunctionDef]:
@@ -168,10 +246,6 @@ def _imported_by(node: ast.Import | ast.ImportFrom) -> list[str]:
     if node.level:
         return []
     return [*(f"{node.module}.{alias.name}" for alias in node.names), node.module or ""]
-
-
-def _normalised_file(name: str, text: str) -> str:
-    return normalised(text) if name.endswith(".py") else text
 
 
 def module_tree(module: str) -> ast.Module:
