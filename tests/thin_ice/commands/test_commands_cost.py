@@ -100,3 +100,9 @@ def test_a_study_that_is_not_there_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["cost", "--study", "none.yaml"]) == 2
     assert "none.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("speed", ["0", "-3", "nan", "inf"])
+def test_a_speed_that_no_device_has_is_refused(tiny, capsys, speed):
+    assert main(["cost", "--study", "tiny.yaml", "--gflops", speed]) == 2
+    assert f"--gflops {speed}; allowed: more than 0" in capsys.readouterr().err

@@ -6,12 +6,14 @@ as two. What a device sustains is seen from jobs that ran there: --gflops takes 
 """
 
 import argparse
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from thin_ice.commands import present
+from thin_ice.errors import ThinIceError
 from thin_ice.figures.headline import markdown
 from thin_ice.provenance.planned import RECORD, PlannedJob
 from thin_ice.provenance.statement import read_record
@@ -75,10 +77,12 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         BadStudy: the study's file is broken.
-        ThinIceError: no study is to be found, or a record is damaged.
+        ThinIceError: no study is to be found, a record is damaged, or no device is so slow.
     """
     root, study, file = present.results_and_study(options)
-    gflops = options.gflops or study.resources["gflops"]
+    gflops = study.resources["gflops"] if options.gflops is None else options.gflops
+    if not 0 < gflops < math.inf:
+        raise ThinIceError(f"--gflops {gflops:g}; allowed: more than 0")
     bills, whole = defaultdict(Bill), Bill()
     for job, network in of_networks(study, planned_jobs(study)):
         asked, measured = estimate(study, job.stage, network, gflops), _seconds(root, job)
